@@ -79,7 +79,8 @@ impl<S: Stream> Connection<S> {
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.mark_unreachable(&reason);
         self.timestamps.reading_ended(now);
-        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), ..ColdState::default() }));
+        let drain = self.cold.take().and_then(|cold| cold.drain);
+        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), drain, ..ColdState::default() }));
     }
 
     /// Drops the pending output if `reason` means that the peer is unreachable. A later reason

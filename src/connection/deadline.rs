@@ -30,12 +30,16 @@ pub(crate) enum Deadline {
     Look,
     /// The peer closes its side within `linger_timeout`, after we have closed ours.
     Linger,
+    /// Not a deadline of the peer: the engine drains, and the connection has its part in that.
+    Drain,
 }
 
 /// The result of a look at a deadline whose timer has fired.
 #[derive(Debug)]
 pub(crate) enum DeadlineCheck {
-    /// The deadline has moved: the peer was in time.
+    /// Nothing is due.
+    NotDue,
+    /// What was due is done, and the peer was in time. The engine ends the step.
     Met,
     /// Input may be waiting that came in time. The next step reads it, and then the deadline is
     /// checked again.
@@ -55,7 +59,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Timestamp, Deadline)> {
         let timestamps = &self.timestamps;
         let no_output = timestamps.write_progress.is_none() && self.phase == Phase::Open;
-        if no_output && timestamps.frame_start.is_none() && limits.idle_timeout.is_zero() {
+        if no_output && timestamps.frame_start.is_none() && limits.idle_timeout.is_zero() && self.cold.is_none() {
             return None;
         }
         let linger_from = (self.phase == Phase::Lingering).then_some(timestamps.last_activity);
@@ -71,6 +75,7 @@ impl<S: Stream> Connection<S> {
             after(idle_from.filter(|_| is_read), limits.idle_timeout, Deadline::Idle),
             after(timestamps.write_progress, limits.write_timeout, Deadline::Write),
             self.next_look(limits),
+            self.cold.as_ref().and_then(|cold| cold.drain?.next_at()).map(|at| (at, Deadline::Drain)),
             linger,
         ]
         .into_iter()
@@ -101,6 +106,7 @@ impl<S: Stream> Connection<S> {
         let now = worker.clock.timestamp;
         let (watch, has_progress) = self.queue.look(self.stream.received_by_peer(), interval, now);
         if has_progress {
+            // The flush has noted what the socket took; this is what it took earlier.
             self.timestamps.write_progress = Some(now);
         }
         match watch.and_then(|watch| watch.end_period(READ_RATE_PERIOD)) {
@@ -111,39 +117,39 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Returns the reason for closing a connection whose peer has exceeded `deadline`.
-    fn timeout_reason(&self, deadline: Deadline, limits: &Limits) -> CloseReason {
-        match deadline {
-            Deadline::Frame => {
-                CloseReason::FrameTimeout { limit: limits.frame_timeout, looks_like: self.decoder.looks_like() }
-            }
-            Deadline::Idle => CloseReason::IdleTimeout(limits.idle_timeout),
-            Deadline::Write | Deadline::Look => CloseReason::WriteTimeout(limits.write_timeout),
-            Deadline::Linger => CloseReason::PeerClosed,
-        }
+    /// Returns true if the peer has received no byte of its pending output for too long.
+    fn is_write_due(&self, limits: &Limits, now: Timestamp) -> bool {
+        let write = after(self.timestamps.write_progress, limits.write_timeout, Deadline::Write);
+        write.is_some_and(|(at, _)| at <= now)
     }
 
     /// Checks the earliest deadline. A peer is late only if it has not done in time what it had to
     /// do, not if this process has not noticed in time: it may have been stopped, or busy.
     pub(crate) fn check_deadline(&mut self, worker: &mut WorkerContext) -> DeadlineCheck {
         let now = worker.clock.timestamp;
-        let mut next = self.deadline(&worker.limits);
-        if matches!(next, Some((at, Deadline::Write | Deadline::Look)) if at <= now) {
-            if let Err(reason) = self.look_at_progress(worker) {
-                return DeadlineCheck::Expired(reason);
+        let Some((at, deadline)) = self.deadline(&worker.limits).filter(|(at, _)| *at <= now) else {
+            self.clear_due_deadline();
+            return DeadlineCheck::NotDue;
+        };
+        let reason = match deadline {
+            Deadline::Write | Deadline::Look => match self.look_at_progress(worker) {
+                Ok(()) if self.is_write_due(&worker.limits, now) => {
+                    Some(CloseReason::WriteTimeout(worker.limits.write_timeout))
+                }
+                looked => looked.err(),
+            },
+            Deadline::Drain => self.continue_drain(worker),
+            Deadline::Frame | Deadline::Idle if self.asks_for_read(at, &worker.limits) => {
+                return DeadlineCheck::AfterRead;
             }
-            next = self.deadline(&worker.limits);
-        }
-        match next.filter(|(at, _)| *at <= now) {
-            None => {
-                self.clear_due_deadline();
-                DeadlineCheck::Met
+            Deadline::Frame => {
+                let (limit, looks_like) = (worker.limits.frame_timeout, self.decoder.looks_like());
+                Some(CloseReason::FrameTimeout { limit, looks_like })
             }
-            Some((at, Deadline::Frame | Deadline::Idle)) if self.asks_for_read(at, &worker.limits) => {
-                DeadlineCheck::AfterRead
-            }
-            Some((_, deadline)) => DeadlineCheck::Expired(self.timeout_reason(deadline, &worker.limits)),
-        }
+            Deadline::Idle => Some(CloseReason::IdleTimeout(worker.limits.idle_timeout)),
+            Deadline::Linger => Some(CloseReason::PeerClosed),
+        };
+        reason.map_or(DeadlineCheck::Met, DeadlineCheck::Expired)
     }
 
     /// Returns true if the socket has to be read before the deadline that was due at `at` counts.

@@ -13,11 +13,13 @@
 //! and its timer is the timeout of a wait. [`read`] takes bytes from the socket through the decoder
 //! to the service. [`write`](mod@write) sends the replies and puts unsent bytes into the
 //! [`write_queue`]. [`backpressure`] pauses reading from a peer that does not read. [`deadline`]
-//! computes when the peer is late, and [`close`] ends the connection in order.
+//! computes when the peer is late, [`close`] ends the connection in order, and [`drain`] is its part
+//! in the end of its engine.
 
 mod backpressure;
 mod close;
 mod deadline;
+mod drain;
 mod phase;
 mod read;
 mod readiness;

@@ -331,6 +331,10 @@ impl Stream for ScriptedStream {
         self.0.state().received
     }
 
+    fn unread_bytes(&self) -> usize {
+        self.0.state().arrived.len()
+    }
+
     fn abort_on_close(&self) {
         self.0.state().is_aborted = true;
     }

@@ -3,7 +3,7 @@
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause, Readiness};
 use super::stream::Stream;
-use super::timestamps::{DueDeadline, Timestamps};
+use super::timestamps::{Drain, DueDeadline, Timestamps};
 use super::write_queue::WriteQueue;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing};
@@ -57,6 +57,8 @@ pub(super) struct ColdState {
     pub(super) read_pause: ReadPause,
     /// The deadline that counts only once the socket was read.
     pub(super) due_deadline: Option<DueDeadline>,
+    /// The connection's part in a drain of the engine.
+    pub(super) drain: Option<Drain>,
 }
 
 /// Input that waits to be decoded.
@@ -170,6 +172,7 @@ impl<S: Stream> Connection<S> {
                 && cold.close_reason.is_none()
                 && cold.read_pause == ReadPause::NotPaused
                 && cold.due_deadline.is_none()
+                && cold.drain.is_none()
         };
         self.cold.take_if(is_empty);
     }

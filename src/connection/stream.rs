@@ -16,6 +16,9 @@ pub(crate) trait Stream: Read + Write {
     /// does not tell. Only differences have a meaning. This is a system call.
     fn received_by_peer(&self) -> Option<u64>;
 
+    /// Returns the number of bytes that have arrived and are not read.
+    fn unread_bytes(&self) -> usize;
+
     /// Makes the close abortive: the system drops the output that it has not sent.
     fn abort_on_close(&self);
 }

@@ -83,6 +83,10 @@ pub struct Limits {
     pub keepalive: Duration,
     /// The time that a draining engine spends on flushing queued output. Zero: none.
     pub drain_timeout: Duration,
+    /// The time over which a draining engine spreads the closes of its connections, which it goes
+    /// on serving meanwhile. Otherwise all clients would connect again at the same time. Zero: all
+    /// close at once.
+    pub drain_jitter: Duration,
     /// The time for which input is discarded after the engine has shut down its side. Closing at
     /// once could cause a reset, which would lose the last output (RFC 1122, section 4.2.2.13).
     pub linger_timeout: Duration,
@@ -117,6 +121,7 @@ impl Default for Limits {
             idle_timeout: Duration::ZERO,
             keepalive: Duration::from_secs(5 * 60),
             drain_timeout: Duration::from_secs(5),
+            drain_jitter: Duration::ZERO,
             linger_timeout: Duration::from_secs(1),
             slow_consumer: SlowConsumer::Disconnect,
             backlog: 4096,
@@ -196,6 +201,9 @@ impl Limits {
         }
         if !self.keepalive.is_zero() && !(Duration::from_secs(1)..=MAX_KEEPALIVE).contains(&self.keepalive) {
             return wrong("keepalive", "must be 0, or from 1s to 9h");
+        }
+        if self.drain_jitter > self.drain_timeout {
+            return wrong("drain-jitter", "must be at most drain-timeout");
         }
         // A frame may be held twice, as input and as reply; 64 KiB cover its header and the
         // bookkeeping.

@@ -22,6 +22,8 @@ pub struct Stats {
     pub accept_pauses: u64,
     /// Pauses of reading one connection because it had too many bytes queued or held.
     pub read_pauses: u64,
+    /// Connections whose output was cut after a whole frame, because a drain was about to end.
+    pub drain_cuts: u64,
     /// Frames passed to services.
     pub frames_in: u64,
     /// Bytes received over connections.
@@ -47,7 +49,7 @@ pub struct Stats {
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 16;
+    pub(crate) const COUNTERS: usize = 17;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
@@ -58,6 +60,7 @@ impl Stats {
             &mut self.faulted,
             &mut self.accept_pauses,
             &mut self.read_pauses,
+            &mut self.drain_cuts,
             &mut self.frames_in,
             &mut self.bytes_in,
             &mut self.bytes_out,
@@ -77,7 +80,7 @@ impl fmt::Display for Stats {
         write!(
             f,
             "open={} buffered_bytes={} accepted={} refused={} closed={} faulted={} accept_pauses={} read_pauses={} \
-             frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
+             drain_cuts={} frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
              datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
             self.open,
             self.buffered_bytes,
@@ -87,6 +90,7 @@ impl fmt::Display for Stats {
             self.faulted,
             self.accept_pauses,
             self.read_pauses,
+            self.drain_cuts,
             self.frames_in,
             self.bytes_in,
             self.bytes_out,

@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::io::ioctl_fionread;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -157,6 +158,11 @@ impl SocketStream {
     /// system does not tell.
     pub(crate) fn received_by_peer(&self) -> Option<u64> {
         if self.is_tcp { tcp_info::received_by_peer(&self.socket) } else { None }
+    }
+
+    /// Returns the number of bytes that have arrived and are not read.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        ioctl_fionread(&self.socket).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
     /// Makes the close of this socket abortive: the kernel drops what it has not sent, and resets

@@ -67,18 +67,27 @@ impl<D: Driver> EventLoop<D> {
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.shared.rejection_reason();
-        if let Some(reason) = &rejection {
+        if let Some(reason) = rejection {
             self.shared.worker.stats.refused += 1;
             let name = self.shared.service_name(service);
             self.shared.worker.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
-            if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
+            if self.shared.admission.rejected.len() < MAX_REJECTED_OPEN {
+                if let Some(key) = self.register_connection(stream, peer, service, framing) {
+                    self.reject(key, reason);
+                }
                 return;
             }
-        }
-        let Some(key) = self.register_connection(stream, peer, service, framing) else { return };
-        match rejection {
-            None => self.open_connection(key, &peer, service),
-            Some(reason) => self.reject(key, reason),
+            let Shared { services, worker, receive_buffer, .. } = &mut self.shared;
+            let reply = services.get(service.0).and_then(|registered| registered.options.rejection);
+            let now = worker.clock.timestamp;
+            Connection::new(stream, peer, service, framing, &worker.limits, now).reject_at_once(
+                reason,
+                reply,
+                receive_buffer,
+                worker,
+            );
+        } else if let Some(key) = self.register_connection(stream, peer, service, framing) {
+            self.open_connection(key, &peer, service);
         }
     }
 

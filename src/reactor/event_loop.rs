@@ -205,7 +205,7 @@ impl<D: Driver> EventLoop<D> {
         let Some(mut step) = self.step_of(key) else { return };
         step.conn.timer_fired();
         match step.conn.check_deadline(&mut step.shared.worker) {
-            DeadlineCheck::Met => step.end(),
+            DeadlineCheck::NotDue | DeadlineCheck::Met => step.end(),
             DeadlineCheck::AfterRead => {
                 let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
                 step.shared.deadlines.change(key, change);

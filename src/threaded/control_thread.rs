@@ -21,7 +21,7 @@ use crate::service::time::Timestamp;
 use crate::service::{ConnId, Context, Service, ServiceId};
 
 /// Bytes of the buffer into which input of rejected connections is discarded.
-const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
+pub(super) const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
 
 /// The thread that runs the engine.
 pub(super) struct ControlThread {
@@ -254,7 +254,7 @@ impl ControlThread {
                 return false;
             }
             conn.advance_close(&mut buffer, now);
-            conn.phase() != Phase::Closed && matches!(conn.check_deadline(context), DeadlineCheck::Met)
+            conn.phase() != Phase::Closed && !matches!(conn.check_deadline(context), DeadlineCheck::Expired(_))
         });
         let closed = before - self.rejected.len();
         if closed > 0 {

@@ -53,6 +53,9 @@ pub(super) trait ConnSocket: AsFd + Send + Sync {
     /// As [`Stream::received_by_peer`].
     fn received_by_peer(&self) -> Option<u64>;
 
+    /// As [`Stream::unread_bytes`].
+    fn unread_bytes(&self) -> usize;
+
     /// As [`Stream::abort_on_close`].
     fn abort_on_close(&self);
 }
@@ -94,6 +97,10 @@ impl ConnSocket for SocketStream {
 
     fn received_by_peer(&self) -> Option<u64> {
         Self::received_by_peer(self)
+    }
+
+    fn unread_bytes(&self) -> usize {
+        Self::unread_bytes(self)
     }
 
     fn abort_on_close(&self) {
@@ -165,6 +172,10 @@ impl Stream for ConnStream {
 
     fn received_by_peer(&self) -> Option<u64> {
         self.socket.received_by_peer()
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.socket.unread_bytes()
     }
 
     fn abort_on_close(&self) {

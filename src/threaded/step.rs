@@ -80,7 +80,7 @@ impl ConnectionThread {
         if state != self.seen_state {
             self.seen_state = state;
             if state == RunState::Draining {
-                conn.close_when_answered(CloseReason::ShuttingDown);
+                conn.drain(self.own.id, &self.worker.context);
             }
         }
         if state == RunState::Stopped {
@@ -145,9 +145,8 @@ impl ConnectionThread {
     /// Closes the connection if its peer is late.
     fn check_deadline(&mut self, conn: &mut Connection<ConnStream>) {
         match conn.check_deadline(&mut self.worker.context) {
-            // A look at the peer may have written output.
-            DeadlineCheck::Met => conn.update_backpressure(&mut self.worker.context),
-            DeadlineCheck::AfterRead => {}
+            DeadlineCheck::NotDue | DeadlineCheck::AfterRead => {}
+            DeadlineCheck::Met => self.end_step(conn),
             DeadlineCheck::Expired(reason) => {
                 self.begin_close(conn, reason);
                 self.end_step(conn);

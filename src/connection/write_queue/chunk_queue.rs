@@ -143,6 +143,12 @@ impl ChunkQueue {
         frames
     }
 
+    /// Drops the chunks of which no byte is sent.
+    pub(super) fn keep_started(&mut self) {
+        self.chunks.retain(|chunk| chunk.started);
+        self.bytes = self.chunks.iter().map(|chunk| chunk.bytes.as_slice().len()).sum::<usize>() - self.sent;
+    }
+
     /// Returns true if the queue has reached its limit, in bytes or in chunks.
     pub(super) fn is_full(&self, max_bytes: usize) -> bool {
         self.bytes >= max_bytes || self.chunks.len() >= MAX_SHARED_FRAMES

@@ -225,7 +225,7 @@ impl WriteQueue {
 
     /// Notes a look at the peer, which was due `interval` after the last. `received` counts the
     /// bytes that it has received; without it, those that the socket has taken count. Returns the
-    /// watch, and true if the peer may have received a byte since the last look.
+    /// watch, and true if `received` may have grown since the last look.
     ///
     /// The queue must not be empty.
     pub(crate) fn look(
@@ -241,15 +241,20 @@ impl WriteQueue {
                 // What the peer has received before the first look is not known.
                 None => {
                     chunks.watch = Some(Watch::new(count, now));
-                    received.is_some()
+                    true
                 }
             }
-        });
+        }) && received.is_some();
         let watch = match &mut self.pending {
             Pending::Many(chunks) => chunks.watch.as_mut(),
             Pending::Empty | Pending::One(_) => None,
         };
         (watch, has_progress)
+    }
+
+    /// Drops all output behind the frames that are partly sent.
+    pub(crate) fn keep_started(&mut self) {
+        self.with_chunks(ChunkQueue::keep_started);
     }
 
     /// Removes `bytes` bytes that the socket took from the front.

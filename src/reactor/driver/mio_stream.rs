@@ -93,6 +93,13 @@ impl Stream for MioStream {
         }
     }
 
+    fn unread_bytes(&self) -> usize {
+        match self {
+            Self::Socket(stream) => stream.unread_bytes(),
+            Self::Console(_) => 0,
+        }
+    }
+
     fn abort_on_close(&self) {
         if let Self::Socket(stream) = self {
             stream.abort_on_close();

@@ -294,7 +294,7 @@ fn a_trickle_that_never_ends_is_late() {
         test.script.advance(MILLI);
     }
     assert!(socket.is_shut_down());
-    assert!(socket.unread() > 40_000);
+    assert!(received(&socket).is_empty());
 }
 
 #[test]
@@ -349,7 +349,13 @@ fn the_linger_timeout_ends_a_silent_or_sending_peer() {
 #[test]
 fn a_timeout_of_zero_means_unlimited() {
     let zero = Duration::ZERO;
-    let mut test = TestLoop::new(Limits { frame_timeout: zero, write_timeout: zero, idle_timeout: zero, ..limits() });
+    let mut test = TestLoop::new(Limits {
+        frame_timeout: zero,
+        write_timeout: zero,
+        idle_timeout: zero,
+        min_read_rate: 0,
+        ..limits()
+    });
     let (half, owing) = (test.connect(), test.connect());
     half.send(&[0]);
     owing.set_room(0);

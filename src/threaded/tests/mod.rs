@@ -311,6 +311,10 @@ impl ConnSocket for ScriptedConn {
         self.stream.lock().unwrap().received_by_peer()
     }
 
+    fn unread_bytes(&self) -> usize {
+        self.stream.lock().unwrap().unread_bytes()
+    }
+
     fn abort_on_close(&self) {
         self.stream.lock().unwrap().abort_on_close();
     }

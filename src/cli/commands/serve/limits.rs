@@ -53,6 +53,11 @@ pub(in crate::cli) struct LimitArgs {
     /// Time that a stopping server has to flush its queued output
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().drain_timeout))]
     drain_timeout: HumanDuration,
+    /// Time over which a stopping server spreads the closes of its connections
+    ///
+    /// Otherwise all clients connect again at the same time, to the server that takes over.
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().drain_jitter))]
+    drain_jitter: HumanDuration,
     /// Policy for a peer that reads too slowly
     ///
     /// disconnect closes the connection; drop-newest drops the new message; drop-oldest drops the
@@ -103,6 +108,7 @@ impl From<LimitArgs> for Limits {
             idle_timeout: args.idle_timeout.0,
             keepalive: args.keepalive.0,
             drain_timeout: args.drain_timeout.0,
+            drain_jitter: args.drain_jitter.0,
             linger_timeout: args.linger_timeout.0,
             slow_consumer: args.slow_consumer,
             backlog: args.backlog,
