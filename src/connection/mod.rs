@@ -24,6 +24,8 @@ mod phase;
 mod read;
 mod readiness;
 #[cfg(test)]
+mod scripted_frames;
+#[cfg(test)]
 pub(crate) mod scripted_stream;
 mod state;
 mod step;

@@ -9,11 +9,8 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::readiness::{PeerEnd, Readiness};
+pub(crate) use super::scripted_frames::{FRAMING, decode_frames, framed};
 use super::stream::Stream;
-use crate::frame::{FrameDecoder, Framing, encode};
-
-/// The framing of the tests' frames.
-pub(crate) const FRAMING: Framing = Framing::U16BE;
 
 /// The effect of one call. After the end of the script, each call does all that is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,24 +335,6 @@ impl Stream for ScriptedStream {
     fn abort_on_close(&self) {
         self.0.state().is_aborted = true;
     }
-}
-
-/// Returns `payloads` as frames, one after the other.
-pub(crate) fn framed<P: AsRef<[u8]>>(payloads: impl IntoIterator<Item = P>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    payloads.into_iter().for_each(|payload| encode(FRAMING, payload.as_ref(), &mut bytes).unwrap());
-    bytes
-}
-
-/// Returns the whole frames in `bytes`, and the number of bytes of an unfinished one after them.
-pub(crate) fn decode_frames(bytes: &[u8]) -> (Vec<String>, usize) {
-    let mut decoder = FrameDecoder::new(FRAMING, usize::MAX);
-    let mut input = bytes;
-    let mut payloads = Vec::new();
-    while let Some(payload) = decoder.decode(&mut input).unwrap() {
-        payloads.push(String::from_utf8_lossy(payload).into_owned());
-    }
-    (payloads, decoder.unfinished_bytes().unwrap_or(0))
 }
 
 /// Returns the frames that a client has received, and checks that no half frame follows them.

@@ -18,7 +18,6 @@ use super::worker::Worker;
 use crate::connection::{Connection, DeadlineCheck, Phase, ReadOutcome};
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
-use crate::service::CloseReason;
 
 /// Bytes of the first receive buffer. It grows with each read that fills it, up to
 /// [`MAX_BUFFER_BYTES`].
