@@ -1,8 +1,9 @@
 //! Backpressure: when reading from a peer pauses, and when it resumes.
 //!
-//! Reading pauses while the pending output is above high water, or while the connections together
-//! hold too many bytes. [`update_backpressure`](Connection::update_backpressure) derives this when
-//! a step begins and ends, and after its replies are sent.
+//! Reading pauses while the pending output, together with what the service keeps for the
+//! connection, is above high water, or while the connections together hold too many bytes.
+//! [`update_backpressure`](Connection::update_backpressure) derives this when a step begins and
+//! ends, and after its replies are sent.
 
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause};
@@ -26,10 +27,17 @@ impl<S: Stream> Connection<S> {
             }
     }
 
-    /// Returns true if so much output is pending that the peer is not read.
+    /// Returns true if so much output is pending, or requests wait that hold so much, that the peer
+    /// is not read.
     #[inline]
     pub(super) fn is_above_high_water(&self, limits: &Limits) -> bool {
-        self.queue.pending_bytes() > limits.high_water_bytes()
+        self.waiting_bytes() > limits.high_water_bytes()
+    }
+
+    /// Returns the pending output and the bytes that the service keeps for the connection.
+    #[inline]
+    fn waiting_bytes(&self) -> usize {
+        self.queue.pending_bytes().saturating_add(self.service_bytes())
     }
 
     /// Returns true if reading is paused for memory.
@@ -59,7 +67,7 @@ impl<S: Stream> Connection<S> {
         true
     }
 
-    /// Ends a pause for memory. The pause goes on if the pending output is above low water.
+    /// Ends a pause for memory. The pause goes on if what waits is above low water.
     pub(crate) fn end_memory_pause(&mut self, worker: &mut WorkerContext) {
         if let ReadPause::Memory { since } = self.read_pause() {
             self.set_read_pause(ReadPause::Output { since });
@@ -67,8 +75,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Pauses reading if the pending output is above high water, and then requests `on_writable`.
-    /// Resumes reading if the output is at low water and memory is not short.
+    /// Pauses reading if what waits is above high water; if the pending output alone is, requests
+    /// `on_writable`. Resumes reading if what waits is at low water and memory is not short.
     #[inline]
     pub(crate) fn update_backpressure(&mut self, worker: &mut WorkerContext) {
         // The usual case: no output is pending, and no pause under way.
@@ -76,15 +84,14 @@ impl<S: Stream> Connection<S> {
             return;
         }
         let WorkerContext { limits, stats, clock, .. } = worker;
-        let (pending, now) = (self.queue.pending_bytes(), clock.timestamp);
-        let is_above_high_water = self.is_above_high_water(limits);
-        self.writable_requested |= is_above_high_water;
+        let (waiting, now) = (self.waiting_bytes(), clock.timestamp);
+        self.writable_requested |= self.queue.pending_bytes() > limits.high_water_bytes();
         match self.read_pause() {
-            ReadPause::NotPaused if is_above_high_water => {
+            ReadPause::NotPaused if waiting > limits.high_water_bytes() => {
                 stats.read_pauses += 1;
                 self.set_read_pause(ReadPause::Output { since: now });
             }
-            ReadPause::Output { since } if pending <= limits.low_water_bytes() => {
+            ReadPause::Output { since } if waiting <= limits.low_water_bytes() => {
                 self.set_read_pause(ReadPause::NotPaused);
                 self.timestamps.reading_resumed(since, now);
             }

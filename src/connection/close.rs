@@ -79,8 +79,9 @@ impl<S: Stream> Connection<S> {
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.mark_unreachable(&reason);
         self.timestamps.reading_ended(now);
-        let drain = self.cold.take().and_then(|cold| cold.drain);
-        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), drain, ..ColdState::default() }));
+        let ColdState { service_bytes, drain, .. } = self.cold.take().map(|cold| *cold).unwrap_or_default();
+        let close_reason = Some(reason);
+        self.cold = Some(Box::new(ColdState { close_reason, service_bytes, drain, ..ColdState::default() }));
     }
 
     /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
@@ -104,8 +105,9 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Starts the flush: `on_close` has run and its last reply is queued, or the connection was
-    /// rejected.
+    /// rejected. What the service has declared to keep is released.
     pub(crate) fn close_delivered(&mut self) {
+        self.release_service_bytes();
         if self.phase == Phase::Aborting {
             self.abandon();
         } else {

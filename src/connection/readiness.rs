@@ -48,7 +48,8 @@ pub(crate) enum PeerEnd {
 pub(super) enum ReadPause {
     #[default]
     NotPaused,
-    /// The pending output was above high water, and is not at low water yet.
+    /// The pending output, with what the service keeps, was above high water, and is not at low
+    /// water yet.
     Output { since: Timestamp },
     /// All connections together hold too many bytes, and this one more than its share.
     Memory { since: Timestamp },

@@ -59,6 +59,16 @@ pub(super) struct ColdState {
     pub(super) due_deadline: Option<DueDeadline>,
     /// The connection's part in a drain of the engine.
     pub(super) drain: Option<Drain>,
+    pub(super) service_bytes: ServiceBytes,
+}
+
+/// The memory that a service keeps for a connection.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ServiceBytes {
+    /// The bytes that the service has declared, see [`Context::hold`](crate::Context::hold).
+    declared: usize,
+    /// The bytes of jobs that have not come back.
+    jobs: usize,
 }
 
 /// Input that waits to be decoded.
@@ -138,12 +148,37 @@ impl<S: Stream> Connection<S> {
         self.queue.pending_bytes()
     }
 
-    /// Returns the memory held for received and pending bytes.
+    /// Returns the memory held for received and pending bytes, and by the service for the
+    /// connection.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
         let deferred =
             self.cold.as_ref().and_then(|cold| cold.deferred.as_ref()).map_or(0, |deferred| deferred.bytes.len());
-        self.decoder.held_bytes() + self.queue.held_bytes() + deferred
+        self.decoder.held_bytes() + self.queue.held_bytes() + deferred + self.service_bytes()
+    }
+
+    /// Returns the bytes that the service keeps for the connection, those of its jobs included.
+    #[inline]
+    pub(super) fn service_bytes(&self) -> usize {
+        self.cold.as_ref().map_or(0, |cold| cold.service_bytes.declared.saturating_add(cold.service_bytes.jobs))
+    }
+
+    /// Notes that the service keeps `bytes` for the connection, instead of what it declared before.
+    /// Has no effect once `on_close` has run.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        if self.accepts_output() {
+            self.change_service_bytes(|service_bytes| service_bytes.declared = bytes);
+        }
+    }
+
+    fn change_service_bytes(&mut self, change: impl FnOnce(&mut ServiceBytes)) {
+        change(&mut self.cold.get_or_insert_default().service_bytes);
+        self.free_cold();
+    }
+
+    /// Releases what the service has declared. Jobs hold their bytes until they come back.
+    pub(super) fn release_service_bytes(&mut self) {
+        self.change_service_bytes(|service_bytes| service_bytes.declared = 0);
     }
 
     #[inline]
@@ -173,6 +208,7 @@ impl<S: Stream> Connection<S> {
                 && cold.read_pause == ReadPause::NotPaused
                 && cold.due_deadline.is_none()
                 && cold.drain.is_none()
+                && cold.service_bytes == ServiceBytes::default()
         };
         self.cold.take_if(is_empty);
     }
@@ -216,9 +252,12 @@ impl<S: Stream> Connection<S> {
         self.membership.dirty = false;
     }
 
-    /// Counts a job that was offloaded for this connection.
-    pub(crate) fn job_started(&mut self) {
+    /// Counts a job that was offloaded for this connection, and the bytes that it holds.
+    pub(crate) fn job_started(&mut self, bytes: usize) {
         self.jobs += 1;
+        if bytes > 0 {
+            self.change_service_bytes(|service_bytes| service_bytes.jobs = service_bytes.jobs.saturating_add(bytes));
+        }
     }
 
     /// Returns true if a job that this connection started has not ended.
@@ -228,7 +267,16 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Counts a job whose output has come back.
-    pub(crate) fn job_ended(&mut self) {
+    pub(crate) fn job_ended(&mut self, bytes: usize) {
         self.jobs = self.jobs.saturating_sub(1);
+        if bytes > 0 {
+            self.change_service_bytes(|service_bytes| service_bytes.jobs = service_bytes.jobs.saturating_sub(bytes));
+        }
+    }
+
+    /// Notes that the jobs that have not come back are discarded.
+    pub(crate) fn jobs_discarded(&mut self) {
+        self.jobs = 0;
+        self.change_service_bytes(|service_bytes| service_bytes.jobs = 0);
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct JobOwner {
     pub(crate) service: ServiceId,
     pub(crate) conn: ConnId,
     pub(crate) job: JobId,
+    /// The bytes that the job holds until its output is delivered.
+    pub(crate) bytes: usize,
 }
 
 /// Wakes the engine from another thread.
@@ -180,7 +182,7 @@ mod tests {
         }
 
         fn start<T: Send + 'static>(&mut self, job: u64, work: impl FnOnce() -> T + Send + 'static) {
-            let owner = JobOwner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job) };
+            let owner = JobOwner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job), bytes: 0 };
             self.workers.start(owner, Box::new(|| Box::new(work())));
         }
 
@@ -318,7 +320,8 @@ mod tests {
         let wake: WakeFn = Arc::new(move || waker.send(()).unwrap_or_default());
         let limits = Limits { workers: 1, ..Limits::default() };
         let mut pools = WorkerPools::new(&limits, [None, NonZeroUsize::new(2)].into_iter(), &wake);
-        let owner = |service, job| JobOwner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job) };
+        let owner =
+            |service, job| JobOwner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job), bytes: 0 };
         let (started, starts) = channel();
         let (open, gate) = channel::<()>();
         let gate = Arc::new(Mutex::new(gate));

@@ -45,12 +45,22 @@ impl Shared {
                     }
                 }
                 Action::CancelTimer(id) => _ = self.timers.remove(id),
-                Action::Offload(job, work) => {
-                    if let Some(conn) = &mut targets.current {
-                        conn.job_started();
+                Action::Hold(id, bytes) => {
+                    let is_current = id == targets.id;
+                    let Some(conn) = targets.get_mut(id) else { continue };
+                    conn.hold(bytes);
+                    // Another connection's bytes are counted at the turn's end, where it may resume.
+                    if !is_current {
+                        self.turn_end.mark_dirty(id.0, conn);
+                    }
+                }
+                Action::Offload(job, bytes, work) => {
+                    match &mut targets.current {
+                        Some(conn) => conn.job_started(bytes),
+                        None => self.worker.stats.buffered_bytes += bytes as u64,
                     }
                     self.worker.stats.jobs += 1;
-                    self.threads.job_pools.start(JobOwner { service, conn, job }, work);
+                    self.threads.job_pools.start(JobOwner { service, conn, job, bytes }, work);
                 }
                 Action::NotifyWritable => {
                     if let Some(conn) = &mut targets.current {

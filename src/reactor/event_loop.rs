@@ -219,8 +219,10 @@ impl<D: Driver> EventLoop<D> {
 
     fn deliver_jobs(&mut self) {
         for (owner, output) in self.shared.threads.job_pools.take_done() {
-            if let Some(conn) = self.connections.get_mut(owner.conn.0) {
-                conn.job_ended();
+            match self.connections.get_mut(owner.conn.0) {
+                Some(conn) => conn.job_ended(owner.bytes),
+                // The bytes of a removed connection's job have stayed in the sum.
+                None => self.shared.worker.stats.buffered_bytes -= owner.bytes as u64,
             }
             self.call_service(owner.service, owner.conn, |service, cx| service.on_job(cx, owner.job, output));
         }

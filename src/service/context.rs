@@ -117,7 +117,9 @@ pub(crate) enum Action {
     Close(ConnId, CloseReason),
     SetTimer(TimerId),
     CancelTimer(TimerId),
-    Offload(JobId, JobFn),
+    Hold(ConnId, usize),
+    /// A job, and the bytes that it holds.
+    Offload(JobId, usize, JobFn),
     NotifyWritable,
     Drain,
 }
@@ -268,9 +270,30 @@ impl Context<'_> {
     /// On `Threaded` a connection's work runs on the connection's own thread, after the callback.
     /// The connection is neither read nor written during the work.
     pub fn offload<T: Any + Send>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> JobId {
+        self.offload_holding(0, work)
+    }
+
+    /// Runs `work` as [`offload`](Self::offload) does, and declares the memory that it holds: what
+    /// it has captured, or what it will return if that is more. The bytes count as those of
+    /// [`hold`](Self::hold) do, from now until [`on_job`](crate::Service::on_job) is called, even if
+    /// the connection closes before.
+    pub fn offload_holding<T: Any + Send>(&mut self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> JobId {
         let id = JobId(self.pending.next_number());
-        self.pending.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));
+        self.pending.actions.push(Action::Offload(id, bytes, Box::new(|| Box::new(work()))));
         id
+    }
+
+    /// Declares that the service keeps `bytes` of memory for a connection, such as requests that
+    /// wait for a job. This replaces what it declared before for that connection; zero releases it,
+    /// and so does the end of the connection. It may be called in any callback.
+    ///
+    /// The bytes count as held by the connection, see
+    /// [`max_buffered_bytes`](crate::Limits::max_buffered_bytes). While they and the connection's
+    /// queued output together are above high water, its peer is not read, until they are at low
+    /// water. So declare what waits for the service, never what waits for the peer's next frame: a
+    /// peer that is not read cannot send it.
+    pub fn hold(&mut self, conn: ConnId, bytes: usize) {
+        self.pending.actions.push(Action::Hold(conn, bytes));
     }
 
     /// Requests one call of [`on_writable`](crate::Service::on_writable) when the output queued for

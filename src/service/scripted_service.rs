@@ -145,6 +145,19 @@ impl ServiceScript {
                     words
                 });
             }
+            // Offloads a job that holds so many bytes.
+            "large-job" => {
+                let (gate, words) = (Arc::clone(&self.gate), rest.to_owned());
+                cx.offload_holding(rest.parse().unwrap_or(0), move || {
+                    drop(gate.lock());
+                    words
+                });
+            }
+            // Declares bytes kept for a member.
+            "hold" => {
+                let (member, bytes) = rest.split_once(' ').unwrap_or((rest, ""));
+                cx.hold(self.member(member), bytes.parse().unwrap_or(0));
+            }
             "panic" => _ = cx.offload(|| panic!("as asked")),
             "stream" => {
                 self.stream_bytes = rest.parse().unwrap_or(0);

@@ -125,9 +125,10 @@ impl ConnectionThread {
     }
 
     /// Passes the result of a job to the service.
-    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, (job, output): JobResult) {
+    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, result: JobResult) {
+        let JobResult { job, bytes, output } = result;
         self.worker.read_clock();
-        conn.job_ended();
+        conn.job_ended(bytes);
         self.call_service(conn, |service, cx| service.on_job(cx, job, output));
         self.end_step(conn);
         self.worker.publish();
@@ -219,6 +220,7 @@ impl ConnectionThread {
     pub(super) fn finish(&mut self, conn: &mut Connection<ConnStream>) {
         self.close_now(conn);
         self.worker.jobs.clear();
+        conn.jobs_discarded();
         self.recount_memory(conn);
         self.worker.publish();
     }

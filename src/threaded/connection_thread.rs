@@ -104,6 +104,9 @@ pub(super) struct SocketWait {
     /// True if the next turn reads, so the wait may be that read. A connection that only discards
     /// input waits in poll(2), because its reads do not block.
     pub(super) in_read: bool,
+    /// False if the peer's end is known and the connection neither reads nor writes now: poll(2)
+    /// would report the end again and again.
+    pub(super) on_socket: bool,
     pub(super) deadline: Option<Timestamp>,
 }
 
@@ -275,8 +278,12 @@ impl ConnectionThread {
         let Some(time) = self.begin_wait(wait) else { return };
         let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
+        let socket = match wait.on_socket {
+            true => PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
+            false => PollFd::new(change, PollFlags::empty()),
+        };
         let mut poll_fds = [
-            PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
+            socket,
             PollFd::new(change, PollFlags::IN),
             poll_notifier(inbox, &*self.socket),
             poll_notifier(self.relief.as_deref(), &*self.socket),

@@ -220,6 +220,7 @@ impl ControlThread {
     /// Calls `on_job` for each finished job without a connection.
     fn call_on_job(&mut self) {
         for (owner, output) in self.worker.shared.control.take_done_jobs() {
+            self.worker.shared.memory.adjust(owner.bytes as u64, 0);
             self.call_service(owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
-//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection.
-//! [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread that called
+//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection,
+//! with its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread that called
 //! `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has the
 //! connections as a whole, and [`lifecycle`] what the threads wait for. [`socket`] calls the
 //! operating system.
@@ -15,6 +15,7 @@
 mod callbacks;
 mod connection_thread;
 mod control_thread;
+mod inbox;
 mod lifecycle;
 mod listen;
 mod routes;

@@ -216,7 +216,8 @@ impl HeldMemory {
         }
     }
 
-    fn adjust(&self, before: u64, now: u64) {
+    /// Updates the sum after a part of it has changed.
+    pub(super) fn adjust(&self, before: u64, now: u64) {
         self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         if now < before && self.has_pressure.load(Ordering::Acquire) && self.is_relieved() {
             self.relieve();

@@ -6,15 +6,14 @@
 //! inbox into the write queue and writes. If another thread is at work on the connection, that
 //! thread delivers instead.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::inbox::{Inbox, InboxItem};
 use super::lifecycle::lock;
 use super::socket::ConnStream;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, WorkerContext};
-use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};
-use crate::frame::BatchId;
+use crate::engine::limits::{Limits, SlowConsumer};
 use crate::frame::{Batch, Framing};
 use crate::net::Notifier;
 use crate::service::CloseReason;
@@ -34,24 +33,6 @@ pub(super) struct SharedConnection {
 pub(super) enum ConnectionAccess {
     Private(Box<Connection<ConnStream>>),
     Shared(Arc<SharedConnection>),
-}
-
-/// Output of other threads that is not in the write queue yet.
-#[derive(Default)]
-struct Inbox {
-    items: VecDeque<InboxItem>,
-    bytes: usize,
-    dropped_frames: u64,
-    /// Dropped batches to report to the service, dropped here or in the write queue.
-    dropped_batches: Vec<DroppedBatch>,
-    /// True if the last item closes the connection. Nothing is added after it.
-    is_closed: bool,
-}
-
-enum InboxItem {
-    /// Encoded with the connection's framing.
-    Frames(Arc<Batch>),
-    Close(CloseReason),
 }
 
 impl SharedConnection {
@@ -74,7 +55,7 @@ impl SharedConnection {
         if inbox.is_closed {
             return false;
         }
-        let first = inbox.items.is_empty();
+        let first = !inbox.has_items();
         // The write queue has the same bound. Without one here, the inbox of a thread that waits
         // long for its service would grow without limit.
         if inbox.is_full(limits) {
@@ -99,15 +80,25 @@ impl SharedConnection {
     #[must_use]
     pub(super) fn enqueue_close(&self, reason: CloseReason) -> bool {
         let mut inbox = lock(&self.inbox);
-        let first = inbox.items.is_empty();
+        let first = !inbox.has_items();
         inbox.close(reason);
+        first
+    }
+
+    /// Notes the bytes that the service keeps for the connection. Returns the same as
+    /// [`enqueue`](Self::enqueue).
+    #[must_use]
+    pub(super) fn enqueue_hold(&self, bytes: usize) -> bool {
+        let mut inbox = lock(&self.inbox);
+        let first = !inbox.has_items();
+        inbox.held = Some(bytes);
         first
     }
 
     /// Returns true if the connection's own thread has work from other threads.
     pub(super) fn has_pending(&self) -> bool {
         let inbox = lock(&self.inbox);
-        !inbox.items.is_empty() || !inbox.dropped_batches.is_empty()
+        inbox.has_items() || !inbox.dropped_batches.is_empty()
     }
 
     /// Removes and returns the dropped batches to report.
@@ -129,8 +120,13 @@ impl SharedConnection {
         context: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
         let mut inbox = lock(&self.inbox);
-        if inbox.items.is_empty() && inbox.dropped_frames == 0 {
+        if !inbox.has_items() && inbox.dropped_frames == 0 {
             return Ok(());
+        }
+        if let Some(bytes) = inbox.held.take() {
+            conn.hold(bytes);
+            // Wakes the connection's own thread, which may read again.
+            self.notifier.notify();
         }
         let items = std::mem::take(&mut inbox.items);
         context.stats.frames_dropped += std::mem::take(&mut inbox.dropped_frames);
@@ -173,7 +169,7 @@ impl SharedConnection {
             if left_over || !inbox.dropped_batches.is_empty() {
                 self.notifier.notify();
             }
-            if inbox.items.is_empty() {
+            if !inbox.has_items() {
                 return;
             }
         }
@@ -191,67 +187,14 @@ impl ConnectionAccess {
     }
 }
 
-impl Inbox {
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.bytes >= limits.max_write_buffer_bytes || self.items.len() >= MAX_SHARED_FRAMES
-    }
-
-    fn push(&mut self, batch: &Arc<Batch>) {
-        self.bytes += batch.bytes().len();
-        self.items.push_back(InboxItem::Frames(Arc::clone(batch)));
-    }
-
-    /// Drops the oldest batch. Returns false if there was none.
-    fn drop_oldest(&mut self) -> bool {
-        let Some(InboxItem::Frames(batch)) = self.items.pop_front() else { return false };
-        self.bytes -= batch.bytes().len();
-        self.drop_batch(&batch);
-        true
-    }
-
-    fn drop_batch(&mut self, batch: &Batch) {
-        let frames = batch.frames();
-        self.dropped_frames += u64::from(frames);
-        if batch.id() != BatchId::NONE {
-            self.note_dropped(DroppedBatch { batch: batch.id(), frames });
-        }
-    }
-
-    /// Adds a dropped batch to report. The connection's thread may be busy for long, so beyond
-    /// [`MAX_DROPPED_REPORTS`] batches only their frames are counted, without ids.
-    fn note_dropped(&mut self, dropped: DroppedBatch) {
-        if let Some(rest) = self.dropped_batches.get_mut(MAX_DROPPED_REPORTS) {
-            rest.frames = rest.frames.saturating_add(dropped.frames);
-        } else {
-            let has_room = self.dropped_batches.len() < MAX_DROPPED_REPORTS;
-            self.dropped_batches.push(if has_room {
-                dropped
-            } else {
-                DroppedBatch { batch: BatchId::NONE, ..dropped }
-            });
-        }
-    }
-
-    /// Puts a close at the front, for the connection's own thread. It handles no item after it.
-    fn put_back(&mut self, reason: CloseReason) {
-        self.is_closed = true;
-        self.items.push_front(InboxItem::Close(reason));
-    }
-
-    fn close(&mut self, reason: CloseReason) {
-        if !self.is_closed {
-            self.is_closed = true;
-            self.items.push_back(InboxItem::Close(reason));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
     use super::*;
+    use crate::engine::limits::{MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES};
+    use crate::frame::BatchId;
     use crate::net::SocketStream;
     use crate::service::ServiceId;
     use crate::service::time::Timestamp;

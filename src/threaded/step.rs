@@ -218,7 +218,8 @@ impl ConnectionThread {
         let lacks_notifier = conn.is_paused_for_memory() && self.relief.is_none();
         let recheck = lacks_notifier.then(|| context.clock.timestamp + MEMORY_RECHECK);
         let deadline = [conn_deadline, timer, recheck].into_iter().flatten().min();
-        SocketWait { events, in_read, deadline }
+        let on_socket = reads || writes || !conn.is_end_reported();
+        SocketWait { events, in_read, on_socket, deadline }
     }
 
     /// Returns a wait that does not block, for the time between two jobs; `None` if no job waits.

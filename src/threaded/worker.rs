@@ -63,11 +63,17 @@ pub(super) struct CurrentConnection<'a> {
 pub(super) struct OffloadedJob {
     service: ServiceId,
     id: JobId,
+    bytes: usize,
     work: JobFn,
 }
 
-/// The id of a finished job and its output.
-pub(super) type JobResult = (JobId, JobOutput);
+/// A finished job.
+pub(super) struct JobResult {
+    pub(super) job: JobId,
+    /// The bytes that it held.
+    pub(super) bytes: usize,
+    pub(super) output: JobOutput,
+}
 
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
@@ -186,15 +192,26 @@ impl Worker {
                 }
                 Action::SetTimer(_) => {}
                 Action::CancelTimer(timer) => _ = lock(&self.shared.timers).remove(timer),
-                Action::Offload(id, work) => {
+                Action::Hold(id, bytes) => match &mut current {
+                    Some(current) if current.id == id => current.conn.hold(bytes),
+                    _ => {
+                        self.shared.routes.find([id].into_iter(), &mut self.receivers);
+                        let route = self.receivers.pop();
+                        self.undelivered.extend(route.filter(|route| route.conn.enqueue_hold(bytes)));
+                    }
+                },
+                Action::Offload(id, bytes, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob { service, id, work };
+                    let job = OffloadedJob { service, id, bytes, work };
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
-                            current.conn.job_started();
+                            current.conn.job_started(bytes);
                             self.jobs.push_back(job);
                         }
-                        _ => self.engine_jobs.push(job),
+                        _ => {
+                            self.shared.memory.adjust(0, bytes as u64);
+                            self.engine_jobs.push(job);
+                        }
                     }
                 }
                 Action::NotifyWritable => {
@@ -271,8 +288,8 @@ impl Worker {
                 _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
-            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job }, work);
+        for OffloadedJob { service, id: job, bytes, work } in self.engine_jobs.drain(..) {
+            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }
 
@@ -323,11 +340,11 @@ impl OffloadedJob {
     /// [`JobError::Panicked`].
     pub(super) fn run(self) -> JobResult {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        (self.id, JobOutput(output))
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
     }
 
     /// Rejects the job.
     pub(super) fn reject(self) -> JobResult {
-        (self.id, JobOutput(Err(JobError::Rejected)))
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::Limits;
+use crate::service::ServiceId;
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -138,4 +139,67 @@ fn the_memory_grace_starts_anew_at_each_excess() {
     assert!(!first.is_closed() && !second.is_shut_down() && !first.is_shut_down());
     test.advance_time(Duration::from_secs(3));
     assert_eq!(test.log().iter().filter(|line| line.starts_with("close")).count(), 1);
+}
+
+/// Bytes that a service keeps count like queued output, in its connection and in the sum.
+#[test]
+fn bytes_that_a_service_holds_stop_the_reading_of_their_connection() {
+    let mut test = TestLoop::new(Limits { max_write_buffer_bytes: 1_000, ..Limits::default() });
+    let (first, second) = (test.connect(), test.connect());
+    first.send(&framed(["hold 0 501", "one"]));
+    test.run_until_idle();
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 501 + framed(["one"]).len() as u64);
+    assert!(received(&first).is_empty(), "what came with the request waits");
+    first.send(&framed(["two"]));
+    second.send(&framed(["hold 0 251"]));
+    test.run_until_idle();
+    assert!(received(&first).is_empty() && first.unread() > 0, "above low water");
+    second.send(&framed(["hold 0 250"]));
+    test.run_until_idle();
+    assert_eq!(received(&first), ["one", "two"], "at low water another connection's callback resumes it");
+    test.handle.post(ServiceId(0), Box::new("hold 0 7".to_owned())).unwrap();
+    test.turn();
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 7);
+    first.finish();
+    test.run_until_idle();
+    assert!(first.is_closed());
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0, "the end of the connection releases them");
+}
+
+#[test]
+fn a_job_holds_its_bytes_until_its_output_is_delivered() {
+    let mut test = TestLoop::new(Limits { max_write_buffer_bytes: 1_000, ..Limits::default() });
+    let gate = test.service.gate();
+    let hold = gate.lock().unwrap();
+    let socket = test.connect();
+    socket.send(&framed(["large-job 600"]));
+    test.run_until_idle();
+    socket.send(&framed(["one"]));
+    test.run_until_idle();
+    assert!(received(&socket).is_empty() && socket.unread() > 0);
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 600);
+    drop(hold);
+    test.wait_for_wake();
+    assert_eq!(received(&socket), ["600", "one"]);
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0);
+}
+
+#[test]
+fn the_job_of_a_removed_connection_still_holds_its_bytes() {
+    let mut test = TestLoop::new(Limits::default());
+    let gate = test.service.gate();
+    let hold = gate.lock().unwrap();
+    let socket = test.connect();
+    socket.send(&framed(["large-job 600", "hold 0 50"]));
+    test.event_loop.run_turn().unwrap();
+    test.event_loop.run_turn().unwrap();
+    socket.reset();
+    while !socket.is_closed() {
+        test.event_loop.run_turn().unwrap();
+    }
+    assert!(!test.has_connection(&socket));
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 600);
+    drop(hold);
+    test.wait_for_wake();
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0);
 }

@@ -83,3 +83,39 @@ fn the_bytes_of_a_connection_that_ends_are_given_back() {
     assert!(client.has_ended());
     assert_eq!(rig.shared.memory.held_bytes(), 0);
 }
+
+/// Bytes that a service keeps count like queued output, in its connection and in the sum.
+#[test]
+fn bytes_that_a_service_holds_stop_the_reading_of_their_connection() {
+    let rig = Rig::new(Limits { max_write_buffer_bytes: 1_000, ..Limits::default() });
+    let (mut first, mut second) = rig.connect_two();
+    first.send(["hold 0 501", "one"]);
+    assert_eq!(rig.shared.memory.held_bytes(), 501 + framed(["one"]).len() as u64);
+    first.send(["two"]);
+    assert!(received(&first.socket).is_empty() && first.socket.unread() > 0);
+    second.send(["hold 0 251"]);
+    first.run();
+    assert!(received(&first.socket).is_empty(), "above low water");
+    second.send(["hold 0 250"]);
+    first.run();
+    assert_eq!(received(&first.socket), ["one", "two"], "another thread's callback has woken it");
+    assert_eq!(rig.shared.memory.held_bytes(), 250);
+    first.socket.finish();
+    first.run();
+    assert!(first.has_ended());
+    assert_eq!(rig.shared.memory.held_bytes(), 0, "the end of the connection releases them");
+}
+
+#[test]
+fn a_job_holds_its_bytes_until_its_output_is_delivered() {
+    for new in [Rig::new, Rig::with_instances] {
+        let rig = new(Limits::default());
+        let mut client = rig.connect();
+        client.socket.send(&framed(["large-job 600", "one"]));
+        while client.step() && client.thread.worker.jobs.is_empty() {}
+        assert!(rig.shared.memory.held_bytes() >= 600);
+        client.run();
+        assert_eq!(received(&client.socket), ["600", "one"]);
+        assert_eq!(rig.shared.memory.held_bytes(), 0);
+    }
+}
