@@ -4,15 +4,18 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 17] = [
+pub(crate) const LIMITS: [&str; 20] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
     "--max-buffered-bytes",
     "--frame-timeout",
     "--write-timeout",
+    "--min-read-rate",
     "--idle-timeout",
+    "--keepalive",
     "--drain-timeout",
+    "--drain-jitter",
     "--linger-timeout",
     "--slow-consumer",
     "--backlog",
