@@ -85,7 +85,7 @@ impl<S: Stream> Connection<S> {
 
     /// Returns when the peer's progress is looked at, if output waits for it.
     fn next_look(&self, limits: &Limits) -> Option<(Timestamp, Deadline)> {
-        let progress = self.timestamps.write_progress?;
+        let progress = self.timestamps.write_progress.filter(|_| !self.queue.is_empty())?;
         let interval = limits.look_interval()?;
         let from = self.queue.watch().map_or(progress, |watch| watch.looked_at().max(progress));
         Some((from + interval, Deadline::Look))

@@ -74,11 +74,11 @@ impl<S: Stream> Connection<S> {
         if self.queue.is_empty() {
             return None;
         }
-        if self.phase == Phase::Open {
-            worker.stats.drain_cuts += 1;
-        }
+        let pending_bytes = self.queue.pending_bytes();
         self.queue.keep_started();
-        self.readiness.writable = !self.queue.is_empty();
+        worker.stats.drain_cuts += u64::from(self.queue.pending_bytes() < pending_bytes);
+        self.timestamps.output_changed(false, !self.queue.is_empty(), now);
+        self.readiness.writable |= !self.queue.is_empty();
         if let Err(reason) = self.flush(worker) {
             return Some(reason);
         }

@@ -288,6 +288,7 @@ fn a_trickle_that_never_ends_is_late() {
     let mut test = TestLoop::new(Limits { read_budget_bytes: 1, ..limits() });
     let socket = test.connect();
     socket.send(&framed(["x".repeat(60_000)])[..50_000]);
+    test.turn();
     test.script.advance(10 * SECOND);
     for _ in 0..200 {
         test.turn();

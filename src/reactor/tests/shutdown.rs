@@ -155,7 +155,6 @@ fn the_drain_timeout_ends_the_loop_with_unsent_output() {
 #[test]
 fn shortly_before_its_end_a_drain_cuts_output_between_two_frames() {
     let mut test = TestLoop::new(limits());
-    test.service.script().close_reply = Some("goodbye".to_owned());
     let (slow, stalled) = (test.connect(), test.connect());
     for socket in [&slow, &stalled] {
         socket.set_room(100);
@@ -176,7 +175,7 @@ fn shortly_before_its_end_a_drain_cuts_output_between_two_frames() {
         test.advance_time(Duration::from_millis(50));
     }
     let replies = received(&slow);
-    assert_eq!((replies.len(), replies[0].len(), replies[1].as_str()), (2, 500, "goodbye"));
+    assert_eq!((replies.len(), replies[0].len()), (1, 500));
     assert!(slow.is_shut_down() && !stalled.is_shut_down());
     test.advance_time(Duration::from_millis(500));
     assert!(!test.event_loop.is_running());
