@@ -100,6 +100,10 @@ pub struct Limits {
     pub read_budget_bytes: usize,
     /// Datagrams received from one socket in one turn.
     pub datagram_budget: usize,
+    /// The length of a turn of the loop beyond which a warning names the service and the callback
+    /// that took the time. Zero: none. Turns longer than 10 ms are counted in any case, see
+    /// [`Stats::long_turns`](crate::Stats::long_turns).
+    pub max_turn: Duration,
     /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
     /// Jobs that may wait for a worker thread.
@@ -128,6 +132,7 @@ impl Default for Limits {
             accept_budget: 256,
             read_budget_bytes: 256 * KIB,
             datagram_budget: 1024,
+            max_turn: Duration::ZERO,
             workers: 4,
             max_queued_jobs: 1024,
             max_queued_messages: 1024,

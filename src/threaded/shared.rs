@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
@@ -38,6 +39,7 @@ pub(super) struct EngineShared {
     pub(super) accepting: AcceptControl,
     pub(super) lifecycle: Lifecycle,
     pub(super) control: ControlRequests,
+    pub(super) lag: Lag,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
     pub(super) warnings: Arc<WarningLimit>,
@@ -77,6 +79,7 @@ impl EngineShared {
             accepting,
             lifecycle,
             control,
+            lag: Lag::default(),
             id_counter: Arc::default(),
             warnings,
             limits,
@@ -130,7 +133,9 @@ impl EngineShared {
     /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
         let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        Stats { open, buffered_bytes, ..self.routes.stats() }
+        let mut stats = Stats { open, buffered_bytes, ..self.routes.stats() };
+        self.lag.add_to(&mut stats);
+        stats
     }
 }
 

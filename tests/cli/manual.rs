@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 20] = [
+pub(crate) const LIMITS: [&str; 21] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
@@ -22,6 +22,7 @@ pub(crate) const LIMITS: [&str; 20] = [
     "--accept-budget",
     "--read-budget-bytes",
     "--datagram-budget",
+    "--max-turn",
     "--workers",
     "--max-queued-jobs",
     "--max-queued-messages",

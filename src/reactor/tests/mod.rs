@@ -11,6 +11,7 @@ mod deadlines;
 mod echo;
 mod event_loop;
 mod jobs;
+mod lag;
 mod memory;
 mod property;
 mod scripted_driver;
@@ -149,6 +150,12 @@ impl TestLoop {
             self.event_loop.shared.worker.pending_actions.actions.is_empty(),
             "an action was left for the next callback"
         );
+    }
+
+    /// Lets each callback of the service take `cost` on the loop's clock.
+    fn set_cost(&self, cost: Duration) {
+        let clock = self.script.clock();
+        self.service.script().cost = Some(Arc::new(move || *clock.lock().unwrap() += cost));
     }
 
     fn log(&self) -> Vec<String> {

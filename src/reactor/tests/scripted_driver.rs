@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
@@ -23,7 +23,8 @@ use crate::service::{Peer, ServiceId};
 pub(super) struct DriverScript(Rc<RefCell<DriverState>>);
 
 struct DriverState {
-    now: Instant,
+    started: Instant,
+    clock: Arc<Mutex<Instant>>,
     sources: Vec<ScriptedSource>,
     sockets: Vec<(usize, ScriptedSocket)>,
     attached: Vec<driver::AttachedConsole<ScriptedStream>>,
@@ -74,8 +75,10 @@ impl DriverScript {
             sends: VecDeque::new(),
             sent: Vec::new(),
         };
+        let started = Instant::now();
         Self(Rc::new(RefCell::new(DriverState {
-            now: Instant::now(),
+            started,
+            clock: Arc::new(Mutex::new(started)),
             sources: sources.iter().map(script).collect(),
             sockets: Vec::new(),
             attached: Vec::new(),
@@ -98,7 +101,12 @@ impl DriverScript {
     }
 
     pub(super) fn advance(&self, by: Duration) {
-        self.state().now += by;
+        *self.clock().lock().unwrap() += by;
+    }
+
+    /// Returns the clock, which any thread may advance.
+    pub(super) fn clock(&self) -> Arc<Mutex<Instant>> {
+        Arc::clone(&self.state().clock)
     }
 
     /// Connects a client to listener number `number`.
@@ -293,6 +301,10 @@ impl Driver for ScriptedDriver {
     }
 
     fn now(&self) -> Instant {
-        self.0.state().now
+        *self.0.clock().lock().unwrap()
+    }
+
+    fn coarse_time(&self) -> Duration {
+        self.now().saturating_duration_since(self.0.state().started)
     }
 }
