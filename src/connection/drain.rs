@@ -92,7 +92,7 @@ impl<S: Stream> Connection<S> {
 fn share_of(spread: Duration, id: ConnId) -> Duration {
     const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
     let share = (id.0 as u64).wrapping_mul(GOLDEN_RATIO) >> 32;
-    let nanos = spread.as_nanos() * u128::from(share) >> 32;
+    let nanos = (spread.as_nanos() * u128::from(share)) >> 32;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

@@ -207,8 +207,8 @@ fn a_peer_below_the_minimum_rate_is_closed_after_a_minute() {
         acknowledge_for_a_minute(&mut test, &socket, &mut acknowledged, each_second);
         assert_eq!((socket.is_closed(), socket.is_aborted()), (is_closed, is_closed), "{each_second}");
         if is_closed {
-            let text = format!("close 0 read rate: the peer received {} bytes in 60s, below", 60 * each_second);
-            assert!(last(&test).starts_with(&text), "{:?}", test.log());
+            let words = format!("close 0 read rate: the peer received {} bytes in 60s, below", 60 * each_second);
+            assert!(last(&test).starts_with(&words), "{:?}", test.log());
         }
     }
 }
