@@ -26,6 +26,8 @@ mod readiness;
 #[cfg(test)]
 mod scripted_frames;
 #[cfg(test)]
+mod scripted_state;
+#[cfg(test)]
 pub(crate) mod scripted_stream;
 mod state;
 mod step;

@@ -10,66 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::readiness::{PeerEnd, Readiness};
 pub(crate) use super::scripted_frames::{FRAMING, decode_frames, framed};
+pub(crate) use super::scripted_state::ScriptedCall;
+use super::scripted_state::{OwnSide, PeerSide, SocketState};
 use super::stream::Stream;
-
-/// The effect of one call. After the end of the script, each call does all that is possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScriptedCall {
-    /// Moves all bytes that it can.
-    Whole,
-    /// Moves at most this many bytes.
-    AtMost(usize),
-    WouldBlock,
-    Interrupted,
-    Fails(io::ErrorKind),
-}
 
 /// The peer's end of a scripted socket, and its script.
 #[derive(Clone)]
 pub(crate) struct ScriptedSocket(Arc<Mutex<SocketState>>);
-
-/// The peer's side of the stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PeerSide {
-    Open,
-    /// The end of the stream has arrived, after the bytes in `arrived`.
-    Finished,
-    /// Every call fails.
-    Reset,
-}
-
-/// The connection's side of the stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OwnSide {
-    Open,
-    ShutDown,
-    /// The stream is dropped; `was_shut_down` if its writing side was shut down before.
-    Closed {
-        was_shut_down: bool,
-    },
-}
-
-struct SocketState {
-    arrived: VecDeque<u8>,
-    peer_side: PeerSide,
-    own_side: OwnSide,
-    reads: VecDeque<ScriptedCall>,
-    writes: VecDeque<ScriptedCall>,
-    /// Bytes that the send buffer has room for.
-    room: usize,
-    /// A write found no room, so the next room is an edge.
-    full: bool,
-    edge: bool,
-    /// Bytes that the peer's system has acknowledged, if the system tells.
-    received: Option<u64>,
-    is_aborted: bool,
-    written: Vec<u8>,
-    /// Calls made on the socket, failed ones included.
-    reads_made: usize,
-    writes_made: usize,
-    /// Bytes that each successful write took.
-    write_sizes: Vec<usize>,
-}
 
 impl ScriptedSocket {
     /// Returns a socket with an unlimited send buffer, and the stream for a connection.
@@ -85,6 +32,7 @@ impl ScriptedSocket {
             edge: true,
             received: None,
             is_aborted: false,
+            late: false,
             written: Vec::new(),
             reads_made: 0,
             writes_made: 0,
@@ -141,6 +89,26 @@ impl ScriptedSocket {
         self.state().room += bytes;
     }
 
+    /// The peer has read `bytes` bytes: the send buffer has room for as many more.
+    pub(crate) fn add_room(&self, bytes: usize) {
+        let room = self.state().room.saturating_add(bytes);
+        self.set_room(room);
+    }
+
+    /// Makes the next poll report nothing for this socket. The poll after it does.
+    pub(crate) fn delay_edge(&self) {
+        self.state().late = true;
+    }
+
+    /// Forgets the rest of the script: from now on each call does all that is possible, and each
+    /// edge is reported by the next poll.
+    pub(crate) fn clear_script(&self) {
+        let mut state = self.state();
+        state.late = false;
+        state.reads.clear();
+        state.writes.clear();
+    }
+
     pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
         self.state().reads.extend(calls);
     }
@@ -152,7 +120,16 @@ impl ScriptedSocket {
     /// Returns what an event reports, if an edge has occurred since the last call.
     pub(crate) fn take_edge(&self) -> Option<(Readiness, PeerEnd)> {
         let reported = self.readiness();
-        std::mem::take(&mut self.state().edge).then_some(reported)
+        let mut state = self.state();
+        if std::mem::take(&mut state.late) {
+            return None;
+        }
+        std::mem::take(&mut state.edge).then_some(reported)
+    }
+
+    /// Returns true if a poll has yet to report an edge.
+    pub(crate) fn has_edge(&self) -> bool {
+        self.state().edge
     }
 
     /// Returns what is possible now.
@@ -168,6 +145,11 @@ impl ScriptedSocket {
 
     pub(crate) fn written(&self) -> Vec<u8> {
         self.state().written.clone()
+    }
+
+    /// Returns the bytes written from position `start` on.
+    pub(crate) fn written_from(&self, start: usize) -> Vec<u8> {
+        self.state().written[start..].to_vec()
     }
 
     pub(crate) fn write_sizes(&self) -> Vec<usize> {
@@ -203,58 +185,6 @@ impl ScriptedSocket {
     }
 }
 
-impl SocketState {
-    fn read(&mut self, offered: usize) -> io::Result<usize> {
-        self.reads_made += 1;
-        let most = match self.reads.pop_front().unwrap_or(ScriptedCall::Whole) {
-            ScriptedCall::Whole => usize::MAX,
-            ScriptedCall::AtMost(bytes) => bytes,
-            ScriptedCall::WouldBlock => 0,
-            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            ScriptedCall::Fails(kind) => return Err(kind.into()),
-        };
-        let is_finished = match self.peer_side {
-            PeerSide::Open => false,
-            PeerSide::Finished => true,
-            PeerSide::Reset => return Err(io::ErrorKind::ConnectionReset.into()),
-        };
-        if offered == 0 || (self.arrived.is_empty() && is_finished && most > 0) {
-            return Ok(0);
-        }
-        let count = offered.min(self.arrived.len()).min(most);
-        // The script held bytes back: their later arrival is an edge.
-        self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && is_finished));
-        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
-    }
-
-    fn write(&mut self, offered: usize) -> io::Result<usize> {
-        self.writes_made += 1;
-        let most = match self.writes.pop_front().unwrap_or(ScriptedCall::Whole) {
-            ScriptedCall::Whole => usize::MAX,
-            ScriptedCall::AtMost(bytes) => bytes,
-            ScriptedCall::WouldBlock => 0,
-            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            ScriptedCall::Fails(kind) => return Err(kind.into()),
-        };
-        if self.peer_side == PeerSide::Reset {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let count = offered.min(self.room).min(most);
-        if count < offered {
-            self.full = self.room == count;
-            self.edge |= !self.full;
-        }
-        if count == 0 && offered > 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        if self.room != usize::MAX {
-            self.room -= count;
-        }
-        self.write_sizes.push(count);
-        Ok(count)
-    }
-}
-
 /// The connection's end of a scripted socket. Dropping it closes the socket.
 pub(crate) struct ScriptedStream(ScriptedSocket);
 
@@ -279,9 +209,11 @@ impl Read for ScriptedStream {
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut state = self.0.state();
         let count = state.read(buffers.iter().map(|buffer| buffer.len()).sum())?;
-        let mut bytes = state.arrived.drain(..count);
-        for place in buffers.iter_mut().flat_map(|buffer| buffer.iter_mut()).take(count) {
-            *place = bytes.next().unwrap();
+        let mut left = count;
+        for buffer in buffers {
+            let part = left.min(buffer.len());
+            state.arrived.read_exact(&mut buffer[..part]).unwrap();
+            left -= part;
         }
         Ok(count)
     }

@@ -13,6 +13,7 @@ use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
 use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
+use crate::service::panics::{CallbackPanic, PanicReport};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 use crate::service::{CloseReason, ConnId, Peer};
 
@@ -83,9 +84,31 @@ impl WorkerContext {
         is_admitted
     }
 
-    /// Logs the close of a connection of `service` for the fault of its peer. `name` is the name
+    /// Counts a panic in a callback of `service` about `peer`, and logs it.
+    #[cold]
+    pub(crate) fn note_panic(&mut self, service: &str, peer: Option<&Peer>, panic: &CallbackPanic) {
+        self.stats.panics += 1;
+        let CallbackPanic { callback, report } = panic;
+        match peer {
+            Some(peer) => log::error!("{service} {peer} closed: panic in {callback}: {report}"),
+            None => log::error!("{service} panic in {callback}: {report}"),
+        }
+    }
+
+    /// Counts a panic in a job of `service`, and logs it. The service receives an error.
+    #[cold]
+    pub(crate) fn note_job_panic(&mut self, service: &str, report: &PanicReport) {
+        self.stats.panics += 1;
+        self.warn(service, "panic in a job", format_args!("{service} panic in a job: {report}"));
+    }
+
+    /// Logs the close of a connection of `service` for the fault of its peer. A panic is logged
+    /// already. `name` is the name
     /// that the service knows the peer by.
     pub(crate) fn warn_of_close(&self, service: &str, peer: &Peer, name: Option<&str>, reason: &CloseReason) {
+        if matches!(reason, CloseReason::ServicePanicked) {
+            return;
+        }
         match name.map(str::escape_debug) {
             None => self.warn(service, reason.cause(), format_args!("{service} {peer} closed: {reason}")),
             Some(name) => {

@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::limits::Limits;
 use crate::engine::threads;
 use crate::service::context::JobFn;
-use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
+use crate::service::{ConnId, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +46,29 @@ impl WorkerPools {
     pub(crate) fn start(&mut self, owner: JobOwner, work: JobFn) {
         let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
         own.unwrap_or(&mut self.shared).start(owner, work);
+    }
+
+    /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
+    /// of its own with [`run_queued`](Self::run_queued).
+    #[cfg(test)]
+    pub(crate) fn remove_threads(&mut self) {
+        for pool in self.own.iter_mut().flatten().chain([&mut self.shared]) {
+            pool.threads = pool.max_threads;
+        }
+    }
+
+    /// Runs one queued job: number `pick`, modulo their number. Returns false if none is queued.
+    #[cfg(test)]
+    pub(crate) fn run_queued(&self, pick: usize) -> bool {
+        let mut pools = self.own.iter().flatten().chain([&self.shared]);
+        pools.any(|pool| {
+            let mut state = pool.shared.lock();
+            let queued = state.queue.len();
+            let Some((owner, work)) = state.queue.remove(pick % queued.max(1)) else { return false };
+            drop(state);
+            pool.shared.run(owner, work);
+            true
+        })
     }
 
     /// Returns the jobs that have ended since the last call.
@@ -95,7 +117,7 @@ impl WorkerPool {
             self.threads += 1;
         }
         if self.threads == 0 || state.queue.len() >= self.max_queued {
-            state.done.push((owner, JobOutput(Err(JobError::Rejected))));
+            state.done.push((owner, JobOutput::rejected()));
             drop(state);
             (self.shared.wake)();
             return;
@@ -128,6 +150,13 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs a job, keeps its output for the engine, and wakes the engine.
+    fn run(&self, owner: JobOwner, work: JobFn) {
+        let output = JobOutput::of(work);
+        self.lock().done.push((owner, output));
+        (self.wake)();
+    }
+
     /// Waits for the next job; `None` if the pool is stopping.
     fn next(&self) -> Option<(JobOwner, JobFn)> {
         let mut state = self.lock();
@@ -150,9 +179,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
-            let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-            shared.lock().done.push((owner, JobOutput(output)));
-            (shared.wake)();
+            shared.run(owner, work);
         }
     };
     let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));
@@ -163,6 +190,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
 mod tests {
     use super::*;
     use crate::guard::guard;
+    use crate::service::JobError;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::thread;
 

@@ -46,6 +46,8 @@ pub struct Stats {
     pub datagrams_limited: u64,
     /// Jobs offloaded.
     pub jobs: u64,
+    /// Panics in callbacks and jobs of services.
+    pub panics: u64,
     /// Turns of the event loop; on `Threaded`, of the loops of all threads.
     pub turns: u64,
     /// Turns that took longer than 10 ms. On `Threaded`, a turn is a group of callbacks that one
@@ -80,6 +82,7 @@ impl Stats {
             &mut self.datagrams_dropped,
             &mut self.datagrams_limited,
             &mut self.jobs,
+            &mut self.panics,
             &mut self.turns,
             &mut self.long_turns,
         ]
@@ -98,7 +101,7 @@ impl fmt::Display for Stats {
             f,
             "open={} buffered_bytes={} accepted={} refused={} closed={} faulted={} accept_pauses={} read_pauses={} \
              drain_cuts={} frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
-             datagrams_dropped={} datagrams_limited={} jobs={} turns={} long_turns={} longest_turn_us={}",
+             datagrams_dropped={} datagrams_limited={} jobs={} panics={} turns={} long_turns={} longest_turn_us={}",
             self.open,
             self.buffered_bytes,
             self.accepted,
@@ -117,6 +120,7 @@ impl fmt::Display for Stats {
             self.datagrams_dropped,
             self.datagrams_limited,
             self.jobs,
+            self.panics,
             self.turns,
             self.long_turns,
             self.longest_turn.as_micros()

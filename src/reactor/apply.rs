@@ -2,7 +2,7 @@
 //!
 //! No action makes a callback here, so callbacks never nest.
 
-use super::shared::Shared;
+use super::shared::{Shared, name_of};
 use super::targets::Targets;
 use crate::connection::Stream;
 use crate::engine::jobs::JobOwner;
@@ -74,6 +74,10 @@ impl Shared {
                     }
                 }
                 Action::Drain => {}
+                Action::Panicked(panic) => {
+                    let peer = targets.current.as_ref().map(|conn| conn.peer());
+                    self.worker.note_panic(name_of(&self.services, service), peer, &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is

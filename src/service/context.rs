@@ -16,6 +16,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
+use super::panics::CallbackPanic;
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
 use super::warning_limit::WarningLimit;
@@ -122,6 +123,8 @@ pub(crate) enum Action {
     Offload(JobId, usize, JobFn),
     NotifyWritable,
     Drain,
+    /// The callback has panicked.
+    Panicked(Box<CallbackPanic>),
 }
 
 /// A job: work that may block.

@@ -286,7 +286,7 @@ impl UdpThread {
             self.worker.apply(self.service_slot.id, ConnId::NONE, None);
             self.queue_datagrams();
         }
-        self.worker.run_turn_end(service.as_mut(), self.service_slot.id, None);
+        self.worker.run_turn_end(&mut service, self.service_slot.id, None);
         drop(service);
         self.worker.note_callbacks(began, Work::DATAGRAMS, &service_slot.name, None);
         self.queue_datagrams();

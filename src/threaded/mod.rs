@@ -20,6 +20,7 @@ mod inbox;
 mod lag;
 mod lifecycle;
 mod listen;
+mod offloaded_job;
 mod routes;
 mod shared;
 mod shared_connection;
@@ -194,7 +195,8 @@ impl Threaded {
     /// engine's start. Nothing that a peer does ends the engine.
     ///
     /// # Panics
-    /// If a callback of a service panics, on any thread: the engine ends and the panic continues
+    /// If a callback of a service panics, on any thread, and [`Limits::panic`] is
+    /// [`PanicPolicy::Abort`](crate::PanicPolicy::Abort): the engine ends and the panic continues
     /// here.
     pub fn run(self) -> Result<Stats, Error> {
         let Self { setup, listeners, udp_bindings, pipes, consoles, control, system } = self;

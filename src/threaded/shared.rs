@@ -22,7 +22,9 @@ use crate::net::Notifier;
 use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
 use crate::service::warning_limit::WarningLimit;
-use crate::service::{ConnId, InstanceFactory, JobOutput, Peer, RejectionReply, Service, ServiceId, ServiceOptions};
+use crate::service::{
+    ConnId, GuardedService, InstanceFactory, JobOutput, Peer, RejectionReply, ServiceId, ServiceOptions,
+};
 
 /// The state shared by all threads.
 pub(super) struct EngineShared {
@@ -151,7 +153,7 @@ pub(super) struct ServiceSlot {
     pub(super) answers_per_second: u32,
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
-    service: Mutex<Box<dyn Service + Send>>,
+    service: Mutex<GuardedService>,
 }
 
 impl ServiceSlot {
@@ -162,38 +164,39 @@ impl ServiceSlot {
         Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
     }
 
-    /// Locks the service. Returns `None` once a callback has panicked.
-    pub(super) fn lock(&self) -> Option<MutexGuard<'_, Box<dyn Service + Send>>> {
+    /// Locks the service. Returns `None` once a callback has panicked and the policy is to end the
+    /// engine.
+    pub(super) fn lock(&self) -> Option<MutexGuard<'_, GuardedService>> {
         self.service.lock().ok()
     }
 }
 
 /// The service of a connection: an instance for it alone, or one that is shared.
 pub(super) enum ServiceRef {
-    Instance(Box<dyn Service + Send>),
+    Instance(GuardedService),
     Shared(Arc<ServiceSlot>),
 }
 
 /// A service that no other thread can call meanwhile.
 pub(super) enum ServiceGuard<'a> {
-    Instance(&'a mut (dyn Service + Send)),
-    Shared(MutexGuard<'a, Box<dyn Service + Send>>),
+    Instance(&'a mut GuardedService),
+    Shared(MutexGuard<'a, GuardedService>),
 }
 
 impl ServiceRef {
     pub(super) fn lock(&mut self) -> Option<ServiceGuard<'_>> {
         match self {
-            Self::Instance(service) => Some(ServiceGuard::Instance(service.as_mut())),
+            Self::Instance(service) => Some(ServiceGuard::Instance(service)),
             Self::Shared(service_slot) => service_slot.lock().map(ServiceGuard::Shared),
         }
     }
 }
 
 impl ServiceGuard<'_> {
-    pub(super) fn get(&mut self) -> &mut dyn Service {
+    pub(super) fn get(&mut self) -> &mut GuardedService {
         match self {
-            Self::Instance(service) => *service,
-            Self::Shared(service) => service.as_mut(),
+            Self::Instance(service) => service,
+            Self::Shared(service) => service,
         }
     }
 }

@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::lifecycle::lock;
+use super::offloaded_job::OffloadedJob;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
@@ -20,9 +20,9 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
-use crate::service::context::{Action, Context, JobFn, PendingActions};
+use crate::service::context::{Action, Context, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -59,22 +59,6 @@ pub(super) struct CurrentConnection<'a> {
     pub(super) received: &'a [u8],
 }
 
-/// A job that a callback has offloaded.
-pub(super) struct OffloadedJob {
-    service: ServiceId,
-    id: JobId,
-    bytes: usize,
-    work: JobFn,
-}
-
-/// A finished job.
-pub(super) struct JobResult {
-    pub(super) job: JobId,
-    /// The bytes that it held.
-    pub(super) bytes: usize,
-    pub(super) output: JobOutput,
-}
-
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
         let pending_actions = PendingActions::shared(&shared.id_counter, &shared.warnings);
@@ -108,10 +92,10 @@ impl Worker {
     /// service's lock, and calls [`run_turn_end`](Self::run_turn_end) before it releases it.
     pub(super) fn call_service(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         (service_id, conn_id): (ServiceId, ConnId),
         current: Option<CurrentConnection<'_>>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let conn = current.as_ref().map(|current| &*current.conn);
         callback(service, &mut self.context.callback_context(conn_id, conn));
@@ -122,7 +106,7 @@ impl Worker {
     #[inline]
     pub(super) fn run_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -133,7 +117,7 @@ impl Worker {
 
     fn call_on_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -220,6 +204,11 @@ impl Worker {
                     }
                 }
                 Action::Drain => self.shared.control.request_drain(),
+                Action::Panicked(panic) => {
+                    let own = current.as_ref().filter(|current| current.id == callback_conn);
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.note_panic(name, own.map(|current| current.conn.peer()), &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is
@@ -332,19 +321,5 @@ impl CurrentConnection<'_> {
         {
             shared_conn.note_dropped(&mut context.dropped);
         }
-    }
-}
-
-impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection. A panic gives
-    /// [`JobError::Panicked`].
-    pub(super) fn run(self) -> JobResult {
-        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
-    }
-
-    /// Rejects the job.
-    pub(super) fn reject(self) -> JobResult {
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
     }
 }

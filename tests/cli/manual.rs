@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 21] = [
+pub(crate) const LIMITS: [&str; 22] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
@@ -18,6 +18,7 @@ pub(crate) const LIMITS: [&str; 21] = [
     "--drain-jitter",
     "--linger-timeout",
     "--slow-consumer",
+    "--panic",
     "--backlog",
     "--accept-budget",
     "--read-budget-bytes",

@@ -24,6 +24,7 @@ pub(in crate::cli) fn serve(args: ServeArgs, verbosity: Verbosity) -> Result<(),
     }
     let plan = make_plan(args)?;
     logging::start(verbosity.level());
+    switchboard::install_panic_hook();
     run(plan)
 }
 
