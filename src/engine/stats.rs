@@ -61,7 +61,7 @@ pub struct Stats {
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 18;
+    pub(crate) const COUNTERS: usize = 19;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
