@@ -89,7 +89,7 @@ pub use engine::error::Error;
 pub use engine::handle::{Command, Handle, PostError};
 pub use engine::lag::LongTurns;
 pub use engine::limits::{Limits, SlowConsumer};
-pub use engine::stats::Stats;
+pub use engine::stats::{CauseCounts, Stats, StatsValue};
 #[cfg(any(feature = "chat", feature = "classic"))]
 pub use frame::escape;
 pub use frame::{

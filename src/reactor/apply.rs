@@ -10,7 +10,7 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
-use crate::service::{CloseReason, ConnId, ServiceId};
+use crate::service::{CloseReason, ConnId, JobOutput, ServiceId};
 
 impl Shared {
     /// Applies the actions of a callback of `service`, in order. The replies of the current
@@ -61,6 +61,16 @@ impl Shared {
                     }
                     self.worker.stats.jobs += 1;
                     self.threads.job_pools.start(JobOwner { service, conn, job, bytes }, work);
+                }
+                Action::RequestStats(job) => {
+                    if let Some(conn) = &mut targets.current {
+                        conn.job_started(0);
+                    }
+                    let stats = self.stats();
+                    let output = JobOutput::of(Box::new(|| Box::new(stats)));
+                    self.threads.job_pools.add_done(JobOwner { service, conn, job, bytes: 0 }, output);
+                    // Step 7 of this turn or the next delivers it.
+                    self.threads.woken = true;
                 }
                 Action::NotifyWritable => {
                     if let Some(conn) = &mut targets.current {
@@ -118,6 +128,7 @@ impl Shared {
                 Err(reason) => self.begin_close(id.0, conn, reason),
             }
         }
+        self.worker.warn_of_unsent(frames.take_failure());
     }
 
     /// Closes a connection for a service. The replies of the current connection are sent before its

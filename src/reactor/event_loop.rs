@@ -58,7 +58,7 @@ impl<D: Driver> EventLoop<D> {
         }
         self.close_all();
         self.shared.worker.pending_actions.warnings.report_all();
-        Ok(self.shared.worker.stats)
+        Ok(self.shared.stats())
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -268,7 +268,10 @@ impl<D: Driver> EventLoop<D> {
 
     fn run_command(&mut self, command: Command) {
         match command {
-            Command::LogStats => log::info!("{}", self.shared.worker.stats),
+            Command::LogStats => log::info!("{}", self.shared.stats()),
+            Command::Post(service) => {
+                self.call_service(Work::POST, service, ConnId::NONE, |service, cx| service.on_post(cx, Box::new(())));
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.shared.run_state = RunState::Stopped,
         }

@@ -18,6 +18,7 @@ use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
+use crate::engine::stats::Stats;
 use crate::engine::timers::ServiceTimers;
 use crate::frame::BufferPool;
 use crate::service::context::{Context, PendingActions};
@@ -95,6 +96,14 @@ impl Shared {
     /// Returns the name of a service for the log.
     pub(super) fn service_name(&self, service: ServiceId) -> &str {
         name_of(&self.services, service)
+    }
+
+    /// Returns the counters, and the gauges and counters that others keep.
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.worker.stats.clone();
+        self.threads.job_pools.add_counts(&mut stats);
+        stats.log_lines_left_out = self.worker.pending_actions.warnings.left_out();
+        stats
     }
 
     /// Returns the number of connections that have a slot.

@@ -259,9 +259,9 @@ impl ConnectionThread {
     pub(super) fn run_job(&mut self, access: &mut ConnectionAccess) -> Option<SocketWait> {
         let job = self.worker.jobs.pop_front()?;
         let result = match self.own.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
-            Some(None) => job.reject(),
-            Some(Some(_permit)) => job.run(),
-            None => job.run(),
+            Some(None) => job.reject(&mut self.worker.context.stats),
+            Some(Some(_permit)) => job.run(&self.worker.shared.jobs),
+            None => job.run(&self.worker.shared.jobs),
         };
         access.with(|conn| {
             self.handle_job_result(conn, result);
@@ -279,9 +279,10 @@ impl ConnectionThread {
         let Some(time) = self.begin_wait(wait) else { return };
         let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
-        let socket = match wait.on_socket {
-            true => PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
-            false => PollFd::new(change, PollFlags::empty()),
+        let socket = if wait.on_socket {
+            PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events)
+        } else {
+            PollFd::new(change, PollFlags::empty())
         };
         let mut poll_fds = [
             socket,

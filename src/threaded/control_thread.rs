@@ -174,6 +174,9 @@ impl ControlThread {
                 self.worker.publish();
                 log::info!("{}", self.worker.shared.stats());
             }
+            Command::Post(service) => {
+                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())))
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.worker.shared.advance_state(RunState::Stopped),
         }

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
+use super::offloaded_job::JobGauges;
 use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
@@ -41,6 +42,8 @@ pub(super) struct EngineShared {
     pub(super) accepting: AcceptControl,
     pub(super) lifecycle: Lifecycle,
     pub(super) control: ControlRequests,
+    /// The jobs that connections have offloaded.
+    pub(super) jobs: JobGauges,
     pub(super) lag: Lag,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
@@ -81,6 +84,7 @@ impl EngineShared {
             accepting,
             lifecycle,
             control,
+            jobs: JobGauges::default(),
             lag: Lag::default(),
             id_counter: Arc::default(),
             warnings,
@@ -134,6 +138,11 @@ impl EngineShared {
 
     /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.routes.stats();
+        (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
+        self.control.add_job_counts(&mut stats);
+        self.jobs.add_to(&mut stats);
+        stats.log_lines_left_out = self.warnings.left_out();
         let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
         let mut stats = Stats { open, buffered_bytes, ..self.routes.stats() };
         self.lag.add_to(&mut stats);
@@ -288,6 +297,16 @@ impl ControlRequests {
 
     pub(super) fn start_job(&self, owner: JobOwner, work: JobFn) {
         lock(&self.job_pools).start(owner, work);
+    }
+
+    /// Adds the output of a job that took no thread.
+    pub(super) fn add_done_job(&self, owner: JobOwner, output: JobOutput) {
+        lock(&self.job_pools).add_done(owner, output);
+        self.notify();
+    }
+
+    fn add_job_counts(&self, stats: &mut Stats) {
+        lock(&self.job_pools).add_counts(stats);
     }
 
     pub(super) fn take_done_jobs(&self) -> Vec<(JobOwner, JobOutput)> {

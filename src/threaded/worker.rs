@@ -20,9 +20,9 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
-use crate::service::context::{Action, Context, PendingActions};
+use crate::service::context::{Action, Context, JobFn, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, GuardedService, ServiceId};
+use crate::service::{ConnId, GuardedService, JobOutput, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -186,7 +186,7 @@ impl Worker {
                 },
                 Action::Offload(id, bytes, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob { service, id, bytes, work };
+                    let job = OffloadedJob::new(service, id, bytes, work, &self.shared.jobs);
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
                             current.conn.job_started(bytes);
@@ -198,6 +198,20 @@ impl Worker {
                         }
                     }
                 }
+                Action::RequestStats(job) => match &mut current {
+                    Some(current) if callback_conn == current.id => {
+                        current.conn.job_started(0);
+                        let shared = Arc::clone(&self.shared);
+                        let work: JobFn = Box::new(move || Box::new(shared.stats()));
+                        self.jobs.push_back(OffloadedJob::new(service, job, 0, work, &self.shared.jobs));
+                    }
+                    _ => {
+                        let stats = self.shared.stats();
+                        let output = JobOutput::of(Box::new(|| Box::new(stats)));
+                        let owner = JobOwner { service, conn: ConnId::NONE, job, bytes: 0 };
+                        self.shared.control.add_done_job(owner, output);
+                    }
+                },
                 Action::NotifyWritable => {
                     if let Some(current) = current.as_mut().filter(|current| callback_conn == current.id) {
                         current.conn.request_writable();
@@ -237,7 +251,10 @@ impl Worker {
                 self.undelivered.push(route);
             }
         }
-        let Some(current) = current else { return };
+        let Some(current) = current else {
+            self.context.warn_of_unsent(frames.take_failure());
+            return;
+        };
         // A connection still receives output from its own `on_close`.
         let receives =
             current.conn.phase() == Phase::Open || (callback_conn == own_id && current.conn.accepts_output());
@@ -250,6 +267,7 @@ impl Worker {
             }
             current.note_dropped(&mut self.context);
         }
+        self.context.warn_of_unsent(frames.take_failure());
     }
 
     /// Delivers inboxes, sends datagrams, and starts jobs without a connection, whose results go to
@@ -277,7 +295,7 @@ impl Worker {
                 _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for OffloadedJob { service, id: job, bytes, work } in self.engine_jobs.drain(..) {
+        for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {
             self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }
@@ -303,7 +321,11 @@ impl Worker {
 
     #[inline]
     pub(super) fn publish(&mut self) {
-        self.thread_stats.publish(&mut self.context.stats);
+        let stats = &mut self.context.stats;
+        self.thread_stats.publish(stats);
+        if !stats.ends.is_empty() || !stats.refusals.is_empty() {
+            self.shared.routes.count_causes(stats);
+        }
     }
 }
 
