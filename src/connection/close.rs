@@ -82,7 +82,7 @@ impl<S: Stream> Connection<S> {
         self.timestamps.reading_ended(now);
         let ColdState { service_bytes, drain, .. } = self.cold.take().map(|cold| *cold).unwrap_or_default();
         let close_reason = Some(reason);
-        self.cold = Some(Box::new(ColdState { close_reason, service_bytes, drain, ..ColdState::default() }));
+        self.cold = Some(Box::new(ColdState { close_reason, drain, service_bytes, ..ColdState::default() }));
     }
 
     /// Drops the pending output if `reason` means that the peer is unreachable. A later reason

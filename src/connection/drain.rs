@@ -99,7 +99,7 @@ fn share_of(spread: Duration, id: ConnId) -> Duration {
 impl Limits {
     /// Returns the time from a drain's begin until the output is cut at a frame boundary.
     fn drain_cut_after(&self) -> Duration {
-        self.drain_timeout - (self.drain_timeout / 5).min(Duration::from_secs(1))
+        self.drain_timeout.saturating_sub((self.drain_timeout / 5).min(Duration::from_secs(1)))
     }
 
     /// Returns the time over which the connections' parts in a drain are spread.

@@ -236,14 +236,12 @@ impl WriteQueue {
     ) -> (Option<&mut Watch>, bool) {
         let has_progress = self.with_chunks(|chunks| {
             let count = received.unwrap_or(chunks.taken);
-            match &mut chunks.watch {
-                Some(watch) => watch.look(count, interval, now),
-                // What the peer has received before the first look is not known.
-                None => {
-                    chunks.watch = Some(Watch::new(count, now));
-                    true
-                }
+            if let Some(watch) = &mut chunks.watch {
+                return watch.look(count, interval, now);
             }
+            // What the peer has received before the first look is not known.
+            chunks.watch = Some(Watch::new(count, now));
+            true
         }) && received.is_some();
         let watch = match &mut self.pending {
             Pending::Many(chunks) => chunks.watch.as_mut(),
