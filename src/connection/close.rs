@@ -147,6 +147,6 @@ fn is_unreachable(reason: &CloseReason) -> bool {
         CloseReason::PeerReset(_)
             | CloseReason::WriteTimeout(_)
             | CloseReason::ReadRate { .. }
-            | CloseReason::SlowConsumer { .. }
+            | CloseReason::SlowConsumer(_)
     )
 }

@@ -59,6 +59,8 @@ pub(super) struct ColdState {
     pub(super) due_deadline: Option<DueDeadline>,
     /// The connection's part in a drain of the engine.
     pub(super) drain: Option<Drain>,
+    /// True from the first frame dropped until the pending output is at low water.
+    pub(super) is_dropping: bool,
     pub(super) service_bytes: ServiceBytes,
 }
 
@@ -208,6 +210,7 @@ impl<S: Stream> Connection<S> {
                 && cold.read_pause == ReadPause::NotPaused
                 && cold.due_deadline.is_none()
                 && cold.drain.is_none()
+                && !cold.is_dropping
                 && cold.service_bytes == ServiceBytes::default()
         };
         self.cold.take_if(is_empty);

@@ -95,9 +95,9 @@ impl DriverScript {
     pub(super) fn connect(&self, number: usize) -> ScriptedSocket {
         let mut state = self.state();
         state.stream_ids += 1;
-        let addr = ([127, 0, 0, 1], state.stream_ids).into();
+        let port = state.stream_ids;
         drop(state);
-        self.connect_from(number, addr)
+        self.connect_from(number, ([127, 0, 0, 1], port).into())
     }
 
     /// Connects a client with the address `addr` to listener number `number`.
