@@ -135,11 +135,15 @@ impl<S: Stream> Connection<S> {
                 self.decoder.filled(bytes.min(direct));
                 self.timestamps.bytes_received(worker.clock.timestamp);
                 worker.stats.bytes_in += bytes as u64;
+                if self.cold.is_some() {
+                    self.note_drain_read(Some(bytes));
+                }
                 let more = self.readiness.readable;
                 ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct), more }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readiness.readable = false;
+                self.note_drain_read(None);
                 ReadOutcome::WouldBlock
             }
             Err(error) => ReadOutcome::Failed(io_failure(&error)),

@@ -3,7 +3,7 @@
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause, Readiness};
 use super::stream::Stream;
-use super::timestamps::Timestamps;
+use super::timestamps::{Drain, DueDeadline, Timestamps};
 use super::write_queue::WriteQueue;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing};
@@ -55,6 +55,10 @@ pub(super) struct ColdState {
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
     pub(super) read_pause: ReadPause,
+    /// The deadline that counts only once the socket was read.
+    pub(super) due_deadline: Option<DueDeadline>,
+    /// The connection's part in a drain of the engine.
+    pub(super) drain: Option<Drain>,
     /// True from the first frame dropped until the pending output is at low water.
     pub(super) is_dropping: bool,
     pub(super) service_bytes: ServiceBytes,
@@ -204,6 +208,8 @@ impl<S: Stream> Connection<S> {
             cold.deferred.is_none()
                 && cold.close_reason.is_none()
                 && cold.read_pause == ReadPause::NotPaused
+                && cold.due_deadline.is_none()
+                && cold.drain.is_none()
                 && !cold.is_dropping
                 && cold.service_bytes == ServiceBytes::default()
         };
@@ -220,7 +226,7 @@ impl<S: Stream> Connection<S> {
         (reported.readable || !self.queue.is_empty()) && self.mark_scheduled()
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_readable(&self) -> bool {
         self.readiness.readable
     }

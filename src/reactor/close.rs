@@ -84,7 +84,7 @@ impl<D: Driver> EventLoop<D> {
             }
         }
         for (key, conn) in connections.iter_mut() {
-            conn.close_when_answered(CloseReason::ShuttingDown);
+            conn.drain(ConnId(key), &shared.worker);
             shared.end_step(key, conn);
         }
         shared.deadlines.set(DRAIN_KEY, shared.worker.clock.timestamp + shared.worker.limits.drain_timeout);

@@ -16,7 +16,7 @@ use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY};
 use super::turn_meter::WorkOwner;
-use crate::connection::Connection;
+use crate::connection::{Connection, DeadlineCheck};
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::lag::Work;
@@ -126,7 +126,9 @@ impl<D: Driver> EventLoop<D> {
         if has_work {
             self.end_turn(now);
         }
-        self.shared.worker.clock = self.shared.clock.at(now);
+        let before = std::mem::replace(&mut self.shared.worker.clock, self.shared.clock.at(now));
+        let slept = self.shared.worker.clock.timestamp.saturating_since(before.timestamp);
+        self.shared.backlog.note_lateness(slept.saturating_sub(timeout.unwrap_or(Duration::MAX)));
         self.begin_turn(now);
         Ok(())
     }
@@ -223,10 +225,16 @@ impl<D: Driver> EventLoop<D> {
     fn check_deadline(&mut self, key: usize) {
         let Some(mut step) = self.step_of(key) else { return };
         step.conn.timer_fired();
-        let worker = &step.shared.worker;
-        match step.conn.expired(&worker.limits, worker.clock.timestamp) {
-            Some(reason) => step.begin_close(reason),
-            None => step.end(),
+        match step.conn.check_deadline(&mut step.shared.worker) {
+            DeadlineCheck::NotDue | DeadlineCheck::Met => step.end(),
+            DeadlineCheck::AfterRead => {
+                let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
+                step.shared.deadlines.change(key, change);
+                if step.conn.mark_scheduled() {
+                    step.shared.ready.push_back(key);
+                }
+            }
+            DeadlineCheck::Expired(reason) => step.begin_close(reason),
         }
     }
 

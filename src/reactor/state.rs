@@ -44,7 +44,12 @@ impl LoopClock {
 pub(super) struct EventBacklog {
     /// Polls in a row that may have left events unreported.
     partial_polls: usize,
+    /// The last poll was followed by a pause of this process.
+    overslept: bool,
 }
+
+/// The time by which a turn may begin late before it counts as a pause of this process.
+const PUNCTUAL: Duration = Duration::from_millis(10);
 
 impl EventBacklog {
     /// Notes a poll; `None` for an interrupted one.
@@ -62,9 +67,15 @@ impl EventBacklog {
         };
     }
 
+    /// Notes that the turn began `late`, that much after the poll should have returned. Events may
+    /// have come between the two. The next poll reports them, so it counts whenever it returns.
+    pub(super) fn note_lateness(&mut self, late: Duration) {
+        self.overslept = !self.overslept && late > PUNCTUAL;
+    }
+
     /// Returns false if events may be unreported.
     pub(super) fn all_reported(&self) -> bool {
-        self.partial_polls == 0
+        self.partial_polls == 0 && !self.overslept
     }
 }
 

@@ -13,7 +13,7 @@ use super::lifecycle::lock;
 use super::shared::EngineShared;
 use super::socket::{ConnStream, poll};
 use super::worker::Worker;
-use crate::connection::{Connection, PeerEnd, Phase, Readiness};
+use crate::connection::{Connection, DeadlineCheck, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
@@ -22,7 +22,7 @@ use crate::service::time::Timestamp;
 use crate::service::{ConnId, Context, GuardedService, ServiceId};
 
 /// Bytes of the buffer into which input of rejected connections is discarded.
-const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
+pub(super) const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
 
 /// The thread that runs the engine.
 pub(super) struct ControlThread {
@@ -259,7 +259,7 @@ impl ControlThread {
     fn step_rejected(&mut self) {
         let shared = &self.worker.shared;
         shared.rejected.take_added(&mut self.rejected);
-        let (now, limits) = (self.worker.context.clock.timestamp, &shared.limits);
+        let now = self.worker.context.clock.timestamp;
         let context = &mut self.worker.context;
         let before = self.rejected.len();
         let mut buffer = [0; DISCARD_BUFFER_BYTES];
@@ -270,7 +270,7 @@ impl ControlThread {
                 return false;
             }
             conn.advance_close(&mut buffer, now);
-            conn.phase() != Phase::Closed && conn.deadline(limits).is_none_or(|(at, _)| at > now)
+            conn.phase() != Phase::Closed && !matches!(conn.check_deadline(context), DeadlineCheck::Expired(_))
         });
         let closed = before - self.rejected.len();
         if closed > 0 {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection_thread::PendingConnection;
+use super::control_thread::DISCARD_BUFFER_BYTES;
 use super::lifecycle::WaitGuard;
 use super::shared::{EngineShared, ServiceSlot};
 use super::socket::{ConnSocket, ConnStream, Listener, UdpBinding, poll};
@@ -190,13 +191,15 @@ impl AcceptThread {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.note_rejection(&self.service_slot.name, &peer, &reason);
         self.worker.publish();
-        if shared.rejected.is_full() {
-            return;
-        }
         let now = self.worker.context.clock.timestamp;
         let mut conn =
             Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
-        conn.reject(reason, self.service_slot.rejection, &mut self.worker.context);
+        let (reply, context) = (self.service_slot.rejection, &mut self.worker.context);
+        if shared.rejected.is_full() {
+            conn.reject_at_once(reason, reply, &mut [0; DISCARD_BUFFER_BYTES], context);
+            return;
+        }
+        conn.reject(reason, reply, context);
         if conn.phase() == Phase::Closed {
             return;
         }

@@ -15,14 +15,10 @@ use super::lifecycle::lock;
 use super::shared::EngineShared;
 use super::socket::ConnStream;
 use super::worker::Worker;
-use crate::connection::{Connection, Phase, ReadOutcome};
+use crate::connection::{Connection, DeadlineCheck, Phase, ReadOutcome};
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
-use crate::service::CloseReason;
-
-/// Turns for which a peer with unread input is not late.
-const MAX_PARTIAL_READS: u32 = 64;
 
 /// Bytes of the first receive buffer. It grows with each read that fills it, up to
 /// [`MAX_BUFFER_BYTES`].
@@ -84,7 +80,7 @@ impl ConnectionThread {
         if state != self.seen_state {
             self.seen_state = state;
             if state == RunState::Draining {
-                conn.close_when_answered(CloseReason::ShuttingDown);
+                conn.drain(self.own.id, &self.worker.context);
             }
         }
         if state == RunState::Stopped {
@@ -146,17 +142,15 @@ impl ConnectionThread {
         self.waits_in_read = false;
     }
 
-    /// Closes the connection if its deadline is due. A peer is late only if all its input has been
-    /// read, or after [`MAX_PARTIAL_READS`] turns.
+    /// Closes the connection if its peer is late.
     fn check_deadline(&mut self, conn: &mut Connection<ConnStream>) {
-        self.partial_reads = if conn.is_readable() { self.partial_reads + 1 } else { 0 };
-        if (1..MAX_PARTIAL_READS).contains(&self.partial_reads) {
-            return;
-        }
-        let context = &self.worker.context;
-        if let Some(reason) = conn.expired(&context.limits, context.clock.timestamp) {
-            self.begin_close(conn, reason);
-            self.end_step(conn);
+        match conn.check_deadline(&mut self.worker.context) {
+            DeadlineCheck::NotDue | DeadlineCheck::AfterRead => {}
+            DeadlineCheck::Met => self.end_step(conn),
+            DeadlineCheck::Expired(reason) => {
+                self.begin_close(conn, reason);
+                self.end_step(conn);
+            }
         }
     }
 

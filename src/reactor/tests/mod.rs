@@ -12,6 +12,7 @@ mod echo;
 mod event_loop;
 mod jobs;
 mod lag;
+mod lateness;
 mod memory;
 mod property;
 mod scripted_driver;

@@ -309,4 +309,16 @@ impl ConnSocket for ScriptedConn {
     fn shut_down_write(&self) -> io::Result<()> {
         self.stream.lock().unwrap().shutdown_write()
     }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        self.stream.lock().unwrap().received_by_peer()
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.stream.lock().unwrap().unread_bytes()
+    }
+
+    fn abort_on_close(&self) {
+        self.stream.lock().unwrap().abort_on_close();
+    }
 }
