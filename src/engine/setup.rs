@@ -6,6 +6,7 @@
 use std::os::unix::net::UnixStream;
 use std::{fs, io};
 
+use crate::engine::budget::START_STRIDE;
 use crate::engine::error::Error;
 use crate::engine::handle::{Handle, HandleReceiver, pair};
 use crate::engine::jobs::WakeFn;
@@ -28,6 +29,8 @@ const RESERVED_THREADS: usize = 500;
 pub(crate) struct RegisteredService {
     pub(crate) options: ServiceOptions,
     pub(crate) service: Box<dyn Service + Send>,
+    /// The stride of the last share that its callbacks had, see [`Budget`](crate::engine::budget::Budget).
+    pub(crate) stride: u32,
 }
 
 /// An engine that is being set up, without its sockets.
@@ -49,7 +52,7 @@ impl EngineSetup {
     }
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(RegisteredService { options, service: Box::new(service) });
+        self.services.push(RegisteredService { options, service: Box::new(service), stride: START_STRIDE });
         ServiceId(self.services.len() - 1)
     }
 

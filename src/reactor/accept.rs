@@ -24,10 +24,15 @@ impl<D: Driver> EventLoop<D> {
         if !state.readiness.readable || state.accepting == AcceptState::Paused {
             return;
         }
+        let mut budget = self.shared.budget(1);
         for _ in 0..self.shared.worker.limits.accept_budget {
             if !self.shared.is_serving() {
                 return;
             }
+            if !budget.has_time(|| self.driver.now()) {
+                break;
+            }
+            budget.count(1);
             match self.driver.accept(number) {
                 Ok((stream, peer)) => self.admit(stream, peer, service, framing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -48,7 +53,7 @@ impl<D: Driver> EventLoop<D> {
             }
         }
         // The budget is spent before the backlog is known to be empty.
-        self.shared.schedule_source(number);
+        self.shared.continue_source(number);
     }
 
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {

@@ -25,6 +25,8 @@ pub(super) struct DriverScript(Rc<RefCell<DriverState>>);
 struct DriverState {
     started: Instant,
     clock: Arc<Mutex<Instant>>,
+    /// The time that each reading of the clock takes.
+    cost_of_looking: Duration,
     sources: Vec<ScriptedSource>,
     sockets: Vec<(usize, ScriptedSocket)>,
     attached: Vec<driver::AttachedConsole<ScriptedStream>>,
@@ -79,6 +81,7 @@ impl DriverScript {
         Self(Rc::new(RefCell::new(DriverState {
             started,
             clock: Arc::new(Mutex::new(started)),
+            cost_of_looking: Duration::ZERO,
             sources: sources.iter().map(script).collect(),
             sockets: Vec::new(),
             attached: Vec::new(),
@@ -102,6 +105,11 @@ impl DriverScript {
 
     pub(super) fn advance(&self, by: Duration) {
         *self.clock().lock().unwrap() += by;
+    }
+
+    /// Lets each reading of the clock take this time.
+    pub(super) fn set_cost_of_looking(&self, cost: Duration) {
+        self.state().cost_of_looking = cost;
     }
 
     /// Returns the clock, which any thread may advance.
@@ -274,8 +282,8 @@ impl Driver for ScriptedDriver {
         if let Some(error) = source.receive_errors.pop_front() {
             return Err(error);
         }
-        let count = source.arrived.len().min(BATCH);
-        let ReceiveBatch { storage, heads } = into;
+        let count = source.arrived.len().min(into.limit);
+        let ReceiveBatch { storage, heads, .. } = into;
         heads.clear();
         for (buffer, (from, payload)) in ReceiveBatch::buffers(storage).zip(source.arrived.drain(..count)) {
             buffer[..payload.len()].copy_from_slice(&payload);
@@ -301,10 +309,15 @@ impl Driver for ScriptedDriver {
     }
 
     fn now(&self) -> Instant {
-        *self.0.clock().lock().unwrap()
+        let state = self.0.state();
+        let mut now = state.clock.lock().unwrap();
+        *now += state.cost_of_looking;
+        *now
     }
 
     fn coarse_time(&self) -> Duration {
-        self.now().saturating_duration_since(self.0.state().started)
+        let state = self.0.state();
+        let now = *state.clock.lock().unwrap();
+        now.saturating_duration_since(state.started)
     }
 }
