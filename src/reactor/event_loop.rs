@@ -249,7 +249,7 @@ impl<D: Driver> EventLoop<D> {
         }
     }
 
-    fn run_command(&mut self, command: Command) {
+    pub(super) fn run_command(&mut self, command: Command) {
         match command {
             Command::LogStats => log::info!("{}", self.shared.worker.stats),
             Command::Drain => self.drain(),
