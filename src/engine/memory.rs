@@ -10,8 +10,11 @@
 
 use std::time::Duration;
 
+use log::Level;
+
 use super::limits::Limits;
 use crate::service::CloseReason;
+use crate::service::warning_limit::log_limited;
 
 /// The time for which connections may keep the sum above the bound before the largest holders are
 /// closed.
@@ -91,16 +94,18 @@ impl MemoryPolicy {
 
     /// Logs that the sum has reached the bound.
     pub(crate) fn log_reached(self, sum: u64, open: u64) {
-        log::warn!(
+        let line = format_args!(
             "memory limit reached: connections hold {sum} of {} bytes; the largest holders of {open} are paused and \
              pending connections rejected",
             self.max_bytes
         );
+        log_limited(Level::Warn, "memory limit reached", line);
     }
 
     /// Logs that the sum has fallen below the bound.
     pub(crate) fn log_cleared(sum: u64) {
-        log::info!("memory limit cleared: connections hold {sum} bytes; all are read");
+        let line = format_args!("memory limit cleared: connections hold {sum} bytes; all are read");
+        log_limited(Level::Info, "memory limit cleared", line);
     }
 
     /// Returns the sum at or below which all connections are read again: 7/8 of the bound.

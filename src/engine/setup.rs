@@ -12,7 +12,7 @@ use crate::engine::handle::{Handle, HandleReceiver, pair};
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::net::{self, Endpoint};
-use crate::service::{Service, ServiceId, ServiceOptions};
+use crate::service::{GuardedService, Service, ServiceId, ServiceOptions};
 
 /// Descriptors reserved for other uses than connections: standard streams, the poll instance, files
 /// opened by services, and rejected connections that still receive their reason.
@@ -28,8 +28,9 @@ const RESERVED_THREADS: usize = 500;
 /// A service and its options.
 pub(crate) struct RegisteredService {
     pub(crate) options: ServiceOptions,
-    pub(crate) service: Box<dyn Service + Send>,
-    /// The stride of the last share that its callbacks had, see [`Budget`](crate::engine::budget::Budget).
+    pub(crate) service: GuardedService,
+    /// The stride of the last share that its callbacks had, see
+    /// [`Budget`](crate::engine::budget::Budget).
     pub(crate) stride: u32,
 }
 
@@ -52,7 +53,8 @@ impl EngineSetup {
     }
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(RegisteredService { options, service: Box::new(service), stride: START_STRIDE });
+        let service = GuardedService::new(Box::new(service), self.limits.panic);
+        self.services.push(RegisteredService { options, service, stride: START_STRIDE });
         ServiceId(self.services.len() - 1)
     }
 

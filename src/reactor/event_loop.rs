@@ -11,7 +11,7 @@ use std::io;
 use std::time::Duration;
 
 use super::driver::{Driver, PollCoverage, WAKE_KEY};
-use super::shared::{PHASE_SHARES, Shared};
+use super::shared::{PHASE_SHARES, Shared, name_of};
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
@@ -27,7 +27,7 @@ use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::TimerOwner;
 use crate::service::context::Context;
-use crate::service::{ConnId, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 /// The loop and its whole state.
 pub(super) struct EventLoop<D: Driver> {
@@ -59,7 +59,7 @@ impl<D: Driver> EventLoop<D> {
         }
         self.close_all();
         self.shared.worker.pending_actions.warnings.report_all();
-        Ok(self.shared.worker.stats)
+        Ok(self.shared.stats())
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -213,7 +213,11 @@ impl<D: Driver> EventLoop<D> {
         let OtherThreads { job_pools, done_jobs, .. } = &mut self.shared.threads;
         done_jobs.extend(job_pools.take_done());
         let mut budget = self.shared.budget(1);
-        while let Some((owner, output)) = self.shared.threads.done_jobs.pop_front() {
+        while let Some((owner, mut output)) = self.shared.threads.done_jobs.pop_front() {
+            if let Some(report) = output.take_panic() {
+                let Shared { services, worker, .. } = &mut self.shared;
+                worker.note_job_panic(name_of(services, owner.service), &report);
+            }
             match self.connections.get_mut(owner.conn.0) {
                 Some(conn) => conn.job_ended(owner.bytes),
                 // The bytes of a removed connection's job have stayed in the sum.
@@ -251,7 +255,10 @@ impl<D: Driver> EventLoop<D> {
 
     pub(super) fn run_command(&mut self, command: Command) {
         match command {
-            Command::LogStats => log::info!("{}", self.shared.worker.stats),
+            Command::LogStats => log::info!("{}", self.shared.stats()),
+            Command::Post(service) => {
+                self.call_service(Work::POST, service, ConnId::NONE, |service, cx| service.on_post(cx, Box::new(())));
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.shared.run_state = RunState::Stopped,
         }
@@ -264,7 +271,7 @@ impl<D: Driver> EventLoop<D> {
         work: Work,
         service: ServiceId,
         id: ConnId,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let (current, mut others) = self.connections.split(id.0);
         let mut targets = Targets { id, current, others: &mut others };

@@ -104,6 +104,11 @@ impl ReadyQueue {
     }
 
     #[cfg(test)]
+    pub(super) fn contains(&self, key: &usize) -> bool {
+        self.iter().any(|queued| queued == key)
+    }
+
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &usize> {
         self.fresh.iter().chain(&self.continued)
     }

@@ -23,7 +23,7 @@ use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Context, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, Context, GuardedService, JobOutput, ServiceId};
 
 /// Bytes of the buffer into which input of rejected connections is discarded.
 const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
@@ -202,6 +202,9 @@ impl ControlThread {
                 self.worker.publish();
                 log::info!("{}", self.worker.shared.stats());
             }
+            Command::Post(service) => {
+                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())))
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.worker.shared.advance_state(RunState::Stopped),
         }
@@ -241,13 +244,13 @@ impl ControlThread {
         &mut self,
         work: Work,
         service: ServiceId,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let Some(service_slot) = self.worker.shared.service_slot(service).map(Arc::clone) else { return };
         let Some(mut service_guard) = service_slot.lock() else { return };
         let began = self.worker.shared.system.now();
-        self.worker.call_service(service_guard.as_mut(), (service, ConnId::NONE), None, callback);
-        self.worker.run_turn_end(service_guard.as_mut(), service, None);
+        self.worker.call_service(&mut service_guard, (service, ConnId::NONE), None, callback);
+        self.worker.run_turn_end(&mut service_guard, service, None);
         drop(service_guard);
         self.worker.note_callbacks(began, work, &service_slot.name, None);
         self.worker.deliver();
@@ -258,10 +261,14 @@ impl ControlThread {
         self.done_jobs.extend(self.worker.shared.control.take_done_jobs());
         self.worker.begin_share();
         while self.worker.has_time()
-            && let Some((owner, output)) = self.done_jobs.pop_front()
+            && let Some((owner, mut output)) = self.done_jobs.pop_front()
         {
             self.worker.context.budget.count(COST_OF_ACTING);
             self.worker.shared.memory.adjust(owner.bytes as u64, 0);
+            if let Some(report) = output.take_panic() {
+                let name = self.worker.shared.service_slot(owner.service).map_or("", |slot| &slot.name);
+                self.worker.context.note_job_panic(name, &report);
+            }
             self.call_service(Work::JOB, owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
         self.has_work |= !self.done_jobs.is_empty();

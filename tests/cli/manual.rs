@@ -15,6 +15,7 @@ pub(crate) const LIMITS: [&str; 19] = [
     "--drain-timeout",
     "--linger-timeout",
     "--slow-consumer",
+    "--panic",
     "--backlog",
     "--accept-budget",
     "--read-budget-bytes",
