@@ -283,9 +283,7 @@ fn a_flood_does_not_keep_newcomers_out() {
     }
     let newcomer = test.script.connect(0);
     newcomer.send(&framed(["hello"]));
-    for _ in 0..3 {
-        test.turn();
-    }
+    (0..3).for_each(|_| _ = test.turn());
     assert_eq!(received(&newcomer), ["hello"]);
 }
 
