@@ -2,11 +2,11 @@
 //!
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
-//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection,
-//! with its [`inbox`]. [`listen`] has the threads of the bound
-//! sockets, [`control_thread`] is the thread that called `run`. [`shared`] is the state that all
-//! threads share; of its parts, [`routes`] has the connections as a whole, and [`lifecycle`] what the
-//! threads wait for. [`socket`] calls the operating system.
+//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, with
+//! its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread
+//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has
+//! the connections as a whole, and [`lifecycle`] what the threads wait for. [`socket`] calls the
+//! operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
@@ -16,6 +16,7 @@ mod callback_time;
 mod callbacks;
 mod connection_thread;
 mod control_thread;
+mod current_connection;
 mod inbox;
 mod lag;
 mod lifecycle;
