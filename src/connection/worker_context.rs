@@ -10,7 +10,7 @@ use log::Level;
 use super::state::Connection;
 use super::stream::Stream;
 use super::write_queue::DroppedBatch;
-use crate::engine::budget::Budget;
+use crate::engine::budget::{Budget, START_STRIDE};
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::lag::Work;
 use crate::engine::limits::{ACCEPT_PAUSE, Limits};
@@ -53,7 +53,8 @@ impl WorkerContext {
         buffer_pool: BufferPool,
     ) -> Self {
         let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
-        let budget = Budget::new(limits.turn_budget);
+        let mut budget = Budget::new(limits.turn_budget);
+        budget.begin(START_STRIDE);
         Self { limits, clock, replies, buffer_pool, pending_actions, stats, budget, dropped, may_borrow_request: true }
     }
 

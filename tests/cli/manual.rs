@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 19] = [
+pub(crate) const LIMITS: [&str; 20] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",

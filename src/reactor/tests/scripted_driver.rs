@@ -25,7 +25,6 @@ pub(super) struct DriverScript(Rc<RefCell<DriverState>>);
 struct DriverState {
     started: Instant,
     clock: Arc<Mutex<Instant>>,
-    /// The time that each reading of the clock takes.
     cost_of_looking: Duration,
     sources: Vec<ScriptedSource>,
     sockets: Vec<(usize, ScriptedSocket)>,
@@ -89,7 +88,6 @@ impl DriverScript {
     pub(super) fn set_cost_of_looking(&self, cost: Duration) {
         self.state().cost_of_looking = cost;
     }
-
     /// Returns the clock, which any thread may advance.
     pub(super) fn clock(&self) -> Arc<Mutex<Instant>> {
         Arc::clone(&self.state().clock)
@@ -347,7 +345,6 @@ impl Driver for ScriptedDriver {
 
     fn coarse_time(&self) -> Duration {
         let state = self.0.state();
-        let now = *state.clock.lock().unwrap();
-        now.saturating_duration_since(state.started)
+        state.clock.lock().unwrap().saturating_duration_since(state.started)
     }
 }
