@@ -2,9 +2,11 @@
 //! the slab of connections, timers, worker threads, and the handle for other threads.
 
 pub(crate) mod budget;
+pub(crate) mod clients;
 pub(crate) mod datagram_limit;
 pub(crate) mod error;
 pub(crate) mod handle;
+mod job_queue;
 pub(crate) mod jobs;
 pub(crate) mod lag;
 pub(crate) mod limits;

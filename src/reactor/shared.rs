@@ -15,6 +15,7 @@ use super::timers::Deadlines;
 use super::turn_meter::TurnMeter;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
 use crate::engine::budget::Budget;
+use crate::engine::clients::Clients;
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
@@ -64,6 +65,7 @@ impl Shared {
         limits: Limits,
         services: Vec<RegisteredService>,
         sources: Vec<Source>,
+        clients: Clients,
         threads: OtherThreads,
         start: Instant,
     ) -> Self {
@@ -81,7 +83,7 @@ impl Shared {
             timers: ServiceTimers::new(),
             turn_end: TurnEnd::default(),
             ending: EndingConnections::default(),
-            admission: Admission::default(),
+            admission: Admission::new(clients),
             memory,
             threads,
             clock,
