@@ -49,8 +49,8 @@ struct Membership {
 /// The seldom-used state of a connection.
 #[derive(Default)]
 pub(super) struct ColdState {
-    /// Input that was received and not decoded, because the pending output went above high water in
-    /// the middle of a read.
+    /// Input that was received and not decoded, because the pending output went above high water or
+    /// the share of the turn was spent in the middle of a read.
     pub(super) deferred: Option<DeferredInput>,
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
@@ -235,6 +235,11 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn mark_scheduled(&mut self) -> bool {
         !std::mem::replace(&mut self.membership.scheduled, true)
+    }
+
+    /// Returns true if the connection is in the ready queue.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.membership.scheduled
     }
 
     /// Notes that the connection has left the ready queue, or that its thread waits for the socket.

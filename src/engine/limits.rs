@@ -107,6 +107,9 @@ pub struct Limits {
     pub read_budget_bytes: usize,
     /// Datagrams received from one socket in one turn.
     pub datagram_budget: usize,
+    /// The time for which one connection, listener or socket is served in one turn; the rest waits
+    /// for the next turn. It is checked between callbacks. Zero: no limit.
+    pub turn_budget: Duration,
     /// The length of a turn of the loop beyond which a warning names the service and the callback
     /// that took the time. Zero: none. Turns longer than 10 ms are counted in any case, see
     /// [`Stats::long_turns`](crate::Stats::long_turns).
@@ -147,6 +150,7 @@ impl Default for Limits {
             accept_budget: 256,
             read_budget_bytes: 256 * KIB,
             datagram_budget: 1024,
+            turn_budget: Duration::from_micros(500),
             max_turn: Duration::ZERO,
             workers: 4,
             max_queued_jobs: 1024,

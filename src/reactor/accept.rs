@@ -27,11 +27,16 @@ impl<D: Driver> EventLoop<D> {
         }
         // While descriptors are short, each listener accepts one connection, then the next does.
         let is_retrying = state.accepting == AcceptState::Retrying;
-        let budget = if is_retrying { 1 } else { self.shared.worker.limits.accept_budget };
-        for _ in 0..budget {
+        let most = if is_retrying { 1 } else { self.shared.worker.limits.accept_budget };
+        let mut budget = self.shared.budget(1);
+        for _ in 0..most {
             if !self.shared.is_serving() {
                 return;
             }
+            if !budget.has_time(|| self.driver.now()) {
+                break;
+            }
+            budget.count(1);
             match self.driver.accept(number) {
                 Ok((stream, peer)) => {
                     if is_retrying {
@@ -58,7 +63,7 @@ impl<D: Driver> EventLoop<D> {
             }
         }
         // The budget is spent before the backlog is known to be empty.
-        self.shared.schedule_source(number);
+        self.shared.continue_source(number);
     }
 
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {

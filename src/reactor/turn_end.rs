@@ -11,19 +11,25 @@ use super::event_loop::EventLoop;
 use super::turn_meter::WorkOwner;
 use crate::connection::Phase;
 use crate::connection::write_queue::DroppedBatch;
+use crate::engine::budget::Budget;
 use crate::engine::lag::Work;
 use crate::service::{ConnId, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
-    /// Runs the end-of-turn callbacks, then writes all queued output.
-    pub(super) fn finish_turn(&mut self) {
+    /// Runs the end-of-turn callbacks, then writes the queued output, as far as the budget goes. The
+    /// output that is left is written in the next turn.
+    pub(super) fn finish_turn(&mut self, mut budget: Budget) {
         loop {
             // Output may be too much for a slow reader, and a write may find its peer gone. The
             // `on_close` for that runs within this turn: the output it queues for other connections
             // must not wait for an event.
             self.deliver_closes();
             self.drain_if_requested();
-            if !(self.call_on_shutdown() || self.call_on_turn_end() || self.call_on_dropped() || self.flush_dirty()) {
+            if !(self.call_on_shutdown()
+                || self.call_on_turn_end()
+                || self.call_on_dropped()
+                || self.flush_dirty(&mut budget))
+            {
                 break;
             }
         }
@@ -78,13 +84,18 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Writes the output that other connections' callbacks have queued: one write for each
-    /// connection, for any number of batches. Returns true if there was any.
-    fn flush_dirty(&mut self) -> bool {
-        if self.shared.turn_end.dirty.is_empty() {
+    /// connection, for any number of batches. Returns false if there was none, or no time for it.
+    fn flush_dirty(&mut self, budget: &mut Budget) -> bool {
+        if self.shared.turn_end.dirty.is_empty() || budget.is_spent() {
             return false;
         }
         let mut dirty = std::mem::take(&mut self.shared.turn_end.dirty);
-        for key in dirty.drain(..) {
+        let mut flushed = 0;
+        while let Some(&key) = dirty.get(flushed)
+            && budget.has_time(|| self.driver.now())
+        {
+            flushed += 1;
+            budget.count(1);
             let Some(conn) = self.connections.get_mut(key) else { continue };
             conn.clear_dirty();
             match conn.flush(&mut self.shared.worker) {
@@ -94,6 +105,7 @@ impl<D: Driver> EventLoop<D> {
         }
         // Flushing makes no callback, so nothing was added meanwhile. The allocation is kept for
         // the next turn.
+        dirty.drain(..flushed);
         self.shared.turn_end.dirty = dirty;
         self.note_work(Work::FLUSH, WorkOwner::Loop);
         true

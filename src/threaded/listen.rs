@@ -268,14 +268,29 @@ impl UdpThread {
         }
     }
 
-    /// Calls `on_datagram` for each received datagram, under one lock of the service.
+    /// Calls `on_datagram` for each received datagram.
     fn dispatch_datagrams(&mut self) {
+        let mut next = 0;
+        while next < self.incoming.heads.len() {
+            let Some(after) = self.dispatch_share(next) else { return };
+            next = after;
+        }
+    }
+
+    /// Calls `on_datagram` for datagrams from number `next` on, under one lock of the service, until
+    /// the share is spent. Returns the number of the first one that is left; `None` once a callback
+    /// has panicked.
+    fn dispatch_share(&mut self, mut next: usize) -> Option<usize> {
         let service_slot = Arc::clone(&self.service_slot);
-        let Some(mut service) = service_slot.lock() else { return };
+        let mut service = service_slot.lock()?;
+        self.worker.begin_share();
         let began = self.worker.shared.system.now();
         let shared = Arc::clone(&self.worker.shared);
-        for at in 0..self.incoming.heads.len() {
-            let Some((from, payload)) = self.incoming.get(at) else { break };
+        while self.worker.has_time()
+            && let Some((from, payload)) = self.incoming.get(next)
+        {
+            next += 1;
+            self.worker.context.budget.count(1);
             let context = &mut self.worker.context;
             let is_own_address = shared.udp_bindings.iter().any(|binding| claims_to_be(from, binding.local));
             if !context.admit_datagram(&service_slot.name, from, is_own_address, self.limit.as_mut()) {
@@ -292,6 +307,7 @@ impl UdpThread {
         drop(service);
         self.worker.note_callbacks(began, Work::DATAGRAMS, &service_slot.name, None);
         self.queue_datagrams();
+        Some(next)
     }
 
     /// Queues the callback's datagrams that this socket can send, in order. The others stay in the

@@ -43,6 +43,7 @@ impl ConnectionThread {
         self.mark_ready(conn);
         self.jobs_at_turn_start = self.worker.jobs.len();
         self.worker.context.stats.turns += 1;
+        self.worker.begin_share();
         self.handle_requests(conn);
         match conn.begin_step(&mut self.worker.context) {
             Ok(start) => {
@@ -88,10 +89,15 @@ impl ConnectionThread {
         }
     }
 
-    /// Reads until the socket is empty, the read budget is spent, or reading is paused.
+    /// Reads until the socket is empty, the budget is spent, or reading is paused.
     fn read(&mut self, conn: &mut Connection<ConnStream>) {
         let mut budget = self.worker.context.limits.read_budget_bytes;
-        while budget > 0 && conn.wants_read(&self.worker.context.limits) && self.may_dispatch() {
+        while budget > 0
+            && conn.wants_read(&self.worker.context.limits)
+            && self.may_dispatch()
+            && self.worker.has_time()
+        {
+            self.worker.context.budget.count(1);
             if let Some((bytes, used)) = conn.take_deferred() {
                 let rest = self.dispatch_frames(conn, bytes.get(used..).unwrap_or_default());
                 let used = bytes.len() - rest;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 22] = [
+pub(crate) const LIMITS: [&str; 23] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
@@ -23,6 +23,7 @@ pub(crate) const LIMITS: [&str; 22] = [
     "--accept-budget",
     "--read-budget-bytes",
     "--datagram-budget",
+    "--turn-budget",
     "--max-turn",
     "--workers",
     "--max-queued-jobs",

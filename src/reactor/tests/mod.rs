@@ -10,6 +10,7 @@ mod costs;
 mod deadlines;
 mod echo;
 mod event_loop;
+mod fairness;
 mod jobs;
 mod lag;
 mod lateness;

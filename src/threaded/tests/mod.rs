@@ -6,6 +6,7 @@
 mod accept;
 mod close;
 mod drain;
+mod fairness;
 mod jobs;
 mod memory;
 mod send;

@@ -97,6 +97,11 @@ pub(in crate::cli) struct LimitArgs {
     /// Datagrams received from one socket in one turn of the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().datagram_budget, help_heading = ADVANCED)]
     datagram_budget: usize,
+    /// Time for which one connection, listener or socket is served in one turn of the loop; 0: no limit
+    ///
+    /// The rest of its work waits for the next turn, after that of the others.
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().turn_budget), help_heading = ADVANCED)]
+    turn_budget: HumanDuration,
     /// Length of a turn of the loop beyond which the log names what took the time; 0: none
     ///
     /// The warning has the service, its callback and the peer. The statistics count turns longer
@@ -139,6 +144,7 @@ impl From<LimitArgs> for Limits {
             accept_budget: args.accept_budget,
             read_budget_bytes: args.read_budget_bytes.0,
             datagram_budget: args.datagram_budget,
+            turn_budget: args.turn_budget.0,
             max_turn: args.max_turn.0,
             workers: args.workers,
             max_queued_jobs: args.max_queued_jobs,
