@@ -38,6 +38,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn begin_close(&mut self, reason: CloseReason, service: &str, worker: &mut WorkerContext) -> bool {
         match self.phase {
             Phase::Open => {
+                worker.stats.closed_for_memory += u64::from(matches!(reason, CloseReason::BufferBudget(_)));
                 if reason.is_fault() {
                     worker.stats.faulted += 1;
                 } else {
@@ -81,10 +82,10 @@ impl<S: Stream> Connection<S> {
         self.cold = Some(Box::new(ColdState { close_reason: Some(reason), service_bytes, ..ColdState::default() }));
     }
 
-    /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
-    /// changes nothing else about a close that is under way.
+    /// Drops the pending output if `reason` means that the peer is unreachable, or if its memory is
+    /// the reason. A later reason changes nothing else about a close that is under way.
     fn mark_unreachable(&mut self, reason: &CloseReason) {
-        if is_unreachable(reason) {
+        if is_unreachable(reason) || (matches!(reason, CloseReason::BufferBudget(_)) && !self.queue.is_empty()) {
             self.phase = Phase::Aborting;
             self.queue = WriteQueue::default();
             // The socket may have taken half a frame, and the peer would read any further output

@@ -8,16 +8,23 @@ use std::fmt;
 pub struct Stats {
     /// Gauge: open connections.
     pub open: u64,
-    /// Gauge: bytes that connections hold, received or queued.
+    /// Gauge: bytes that connections hold, received or queued, and that services keep for them.
     pub buffered_bytes: u64,
+    /// Gauge: bytes of messages that are queued for several connections, each counted once. With
+    /// `buffered_bytes` it is the sum that `Limits::max_buffered_bytes` bounds.
+    pub shared_bytes: u64,
     /// Connections accepted and opened.
     pub accepted: u64,
     /// Connections rejected because a limit was reached.
     pub refused: u64,
+    /// Those of the rejected connections that were rejected for want of memory.
+    pub refused_for_memory: u64,
     /// Connections closed for a reason that is not a fault, see `CloseReason::is_fault`.
     pub closed: u64,
     /// Connections closed because of a fault.
     pub faulted: u64,
+    /// Those of the faulted connections that were closed as the largest holders of memory.
+    pub closed_for_memory: u64,
     /// Pauses of accepting because no descriptor was free.
     pub accept_pauses: u64,
     /// Pauses of reading one connection because it had too many bytes queued or held.
@@ -47,15 +54,17 @@ pub struct Stats {
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 16;
+    pub(crate) const COUNTERS: usize = 18;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
         [
             &mut self.accepted,
             &mut self.refused,
+            &mut self.refused_for_memory,
             &mut self.closed,
             &mut self.faulted,
+            &mut self.closed_for_memory,
             &mut self.accept_pauses,
             &mut self.read_pauses,
             &mut self.frames_in,
@@ -76,15 +85,19 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "open={} buffered_bytes={} accepted={} refused={} closed={} faulted={} accept_pauses={} read_pauses={} \
+            "open={} buffered_bytes={} shared_bytes={} accepted={} refused={} refused_for_memory={} closed={} faulted={} \
+             closed_for_memory={} accept_pauses={} read_pauses={} \
              frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
              datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
             self.open,
             self.buffered_bytes,
+            self.shared_bytes,
             self.accepted,
             self.refused,
+            self.refused_for_memory,
             self.closed,
             self.faulted,
+            self.closed_for_memory,
             self.accept_pauses,
             self.read_pauses,
             self.frames_in,

@@ -66,9 +66,10 @@ impl<D: Driver> EventLoop<D> {
 
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
-        let rejection = self.shared.rejection_reason();
+        let rejection = self.shared.rejection_reason(&peer);
         if let Some(reason) = &rejection {
             self.shared.worker.stats.refused += 1;
+            self.shared.worker.stats.refused_for_memory += u64::from(matches!(reason, CloseReason::BufferBudget(_)));
             let name = self.shared.service_name(service);
             self.shared.worker.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
             if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
@@ -140,11 +141,11 @@ impl Shared {
     }
 
     /// Returns the reason to reject pending connections now, if there is one.
-    fn rejection_reason(&self) -> Option<CloseReason> {
+    fn rejection_reason(&mut self, peer: &Peer) -> Option<CloseReason> {
         let max_connections = self.worker.limits.max_connections;
         if self.worker.stats.open - self.admission.open_consoles >= max_connections as u64 {
             return Some(CloseReason::MaxConnections(max_connections));
         }
-        self.memory.policy.rejection(self.worker.stats.buffered_bytes)
+        self.memory_rejection(peer)
     }
 }

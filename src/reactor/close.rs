@@ -46,6 +46,9 @@ impl<D: Driver> EventLoop<D> {
             }
             shared.worker.stats.open -= u64::from(shared.admission.removed(key, conn.peer()));
         }
+        if connections.is_empty() {
+            shared.free_unused_memory();
+        }
         for number in 0..shared.sources.len() {
             shared.resume_accepting(number);
         }

@@ -79,6 +79,7 @@ impl<D: Driver> EventLoop<D> {
                 None => self.step(key),
                 Some(number) => self.step_source(number),
             }
+            self.close_largest_if_exceeded();
             self.drain_if_requested();
         }
         // 6: fire the timers that are due.
@@ -95,6 +96,7 @@ impl<D: Driver> EventLoop<D> {
         // 9: free what is over, and resume what waited for that.
         self.remove_closed();
         self.relieve_memory();
+        self.shared.worker.stats.shared_bytes = self.shared.memory.batches.bytes();
         self.shared.worker.stats.turns += 1;
         Ok(())
     }
@@ -214,7 +216,10 @@ impl<D: Driver> EventLoop<D> {
             match self.connections.get_mut(owner.conn.0) {
                 Some(conn) => conn.job_ended(owner.bytes),
                 // The bytes of a removed connection's job have stayed in the sum.
-                None => self.shared.worker.stats.buffered_bytes -= owner.bytes as u64,
+                None => {
+                    let sum = &mut self.shared.worker.stats.buffered_bytes;
+                    *sum = sum.saturating_sub(owner.bytes as u64);
+                }
             }
             self.call_service(owner.service, owner.conn, |service, cx| service.on_job(cx, owner.job, output));
         }

@@ -150,7 +150,7 @@ impl AcceptThread {
         let limits = &shared.limits;
         let rejection = if !shared.slots.acquire() {
             CloseReason::MaxConnections(limits.max_connections)
-        } else if let Some(reason) = shared.memory.rejection() {
+        } else if let Some(reason) = shared.memory.rejection(&peer, self.worker.context.clock.timestamp) {
             shared.slots.release(false, peer);
             reason
         } else if let Err(error) = self.start_connection(&socket, peer) {
@@ -184,6 +184,8 @@ impl AcceptThread {
     fn reject(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer, reason: CloseReason) {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.stats.refused += 1;
+        let is_for_memory = matches!(reason, CloseReason::BufferBudget(_));
+        self.worker.context.stats.refused_for_memory += u64::from(is_for_memory);
         self.worker.publish();
         let name = &self.service_slot.name;
         self.worker.context.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));

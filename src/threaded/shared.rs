@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::held_memory::HeldMemory;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
-use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
+use super::routes::{RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
@@ -130,7 +131,7 @@ impl EngineShared {
     /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
         let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        Stats { open, buffered_bytes, ..self.routes.stats() }
+        Stats { open, buffered_bytes, shared_bytes: self.memory.batches.bytes(), ..self.routes.stats() }
     }
 }
 

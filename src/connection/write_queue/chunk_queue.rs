@@ -23,6 +23,10 @@ pub(super) struct ChunkQueue {
     sent: usize,
     /// Pending bytes: the sum over all chunks, less `sent`.
     bytes: usize,
+    /// The memory of the copied chunks.
+    copied_bytes: usize,
+    /// The bytes of the shared chunks.
+    shared_bytes: usize,
 }
 
 /// Whole frames that are dropped together or not at all.
@@ -46,6 +50,14 @@ impl ChunkBytes {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Shared(batch) => batch.bytes(),
+        }
+    }
+
+    /// Returns the memory that the bytes take; of a batch, as if it were not shared.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Owned(bytes) => bytes.capacity(),
+            Self::Shared(batch) => batch.bytes().len(),
         }
     }
 }
@@ -91,8 +103,14 @@ impl ChunkQueue {
         self.chunks.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.chunks.len()
+    /// Returns the memory that the queue has to itself.
+    pub(super) fn own_bytes(&self) -> usize {
+        size_of::<Self>() + self.chunks.capacity() * size_of::<Chunk>() + self.copied_bytes
+    }
+
+    /// Returns the bytes of the batches that it shares with other queues.
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.shared_bytes
     }
 
     /// Returns the pending bytes.
@@ -103,7 +121,16 @@ impl ChunkQueue {
 
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.bytes += chunk.bytes.as_slice().len();
+        *self.memory_of(&chunk.bytes) += chunk.bytes.memory();
         self.chunks.push_back(chunk);
+    }
+
+    /// Returns the counter of the memory that such chunks take.
+    fn memory_of(&mut self, bytes: &ChunkBytes) -> &mut usize {
+        match bytes {
+            ChunkBytes::Owned(_) => &mut self.copied_bytes,
+            ChunkBytes::Shared(_) => &mut self.shared_bytes,
+        }
     }
 
     /// Returns true if the last chunk is copied, unsent, and has room for `len` more bytes.
@@ -118,7 +145,9 @@ impl ChunkQueue {
     /// them.
     pub(super) fn append<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
         if let Some(Chunk { bytes: ChunkBytes::Owned(bytes), frames: held, .. }) = self.chunks.back_mut() {
+            self.copied_bytes -= bytes.capacity();
             pieces.for_each(|piece| bytes.extend_from_slice(piece));
+            self.copied_bytes += bytes.capacity();
             *held += frames;
             self.bytes += len;
         }
@@ -132,6 +161,7 @@ impl ChunkQueue {
             let Some(oldest) = self.chunks.iter().position(|chunk| !chunk.started) else { break };
             let Some(chunk) = self.chunks.remove(oldest) else { break };
             self.bytes -= chunk.bytes.as_slice().len();
+            *self.memory_of(&chunk.bytes) -= chunk.bytes.memory();
             frames += chunk.frames;
             DroppedBatch::report(dropped, chunk.batch_id(), chunk.frames);
         }
@@ -187,7 +217,9 @@ impl ChunkQueue {
                 break;
             }
             self.sent -= len;
-            self.chunks.pop_front();
+            if let Some(first) = self.chunks.pop_front() {
+                *self.memory_of(&first.bytes) -= first.bytes.memory();
+            }
         }
     }
 }

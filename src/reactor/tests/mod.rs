@@ -133,7 +133,7 @@ impl TestLoop {
 
     /// Checks that the counters match the state and that every list is empty or without duplicates.
     fn check(&mut self) {
-        let held: usize = self.event_loop.connections.iter().map(|(_, conn)| conn.held_bytes()).sum();
+        let held: usize = self.event_loop.connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
         assert_eq!(self.event_loop.shared.worker.stats.buffered_bytes, held as u64, "buffered bytes");
         let open = self.event_loop.connections.len() - self.event_loop.shared.admission.rejected.len();
         assert_eq!(self.event_loop.shared.worker.stats.open, open as u64, "open connections");
