@@ -87,6 +87,7 @@ mod threaded;
 
 pub use engine::error::Error;
 pub use engine::handle::{Command, Handle, PostError};
+pub use engine::lag::LongTurns;
 pub use engine::limits::{Limits, SlowConsumer};
 pub use engine::stats::Stats;
 #[cfg(any(feature = "chat", feature = "classic"))]

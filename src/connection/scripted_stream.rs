@@ -63,6 +63,8 @@ struct SocketState {
     /// A write found no room, so the next room is an edge.
     full: bool,
     edge: bool,
+    /// The next poll does not report the edge yet.
+    late: bool,
     written: Vec<u8>,
     /// Calls made on the socket, failed ones included.
     reads_made: usize,
@@ -83,6 +85,7 @@ impl ScriptedSocket {
             room: usize::MAX,
             full: false,
             edge: true,
+            late: false,
             written: Vec::new(),
             reads_made: 0,
             writes_made: 0,
@@ -129,6 +132,26 @@ impl ScriptedSocket {
         }
     }
 
+    /// The peer has read `bytes` bytes: the send buffer has room for as many more.
+    pub(crate) fn add_room(&self, bytes: usize) {
+        let room = self.state().room.saturating_add(bytes);
+        self.set_room(room);
+    }
+
+    /// Makes the next poll report nothing for this socket. The poll after it does.
+    pub(crate) fn delay_edge(&self) {
+        self.state().late = true;
+    }
+
+    /// Forgets the rest of the script: from now on each call does all that is possible, and each
+    /// edge is reported by the next poll.
+    pub(crate) fn clear_script(&self) {
+        let mut state = self.state();
+        state.late = false;
+        state.reads.clear();
+        state.writes.clear();
+    }
+
     pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
         self.state().reads.extend(calls);
     }
@@ -140,7 +163,16 @@ impl ScriptedSocket {
     /// Returns what an event reports, if an edge has occurred since the last call.
     pub(crate) fn take_edge(&self) -> Option<(Readiness, PeerEnd)> {
         let reported = self.readiness();
-        std::mem::take(&mut self.state().edge).then_some(reported)
+        let mut state = self.state();
+        if std::mem::take(&mut state.late) {
+            return None;
+        }
+        std::mem::take(&mut state.edge).then_some(reported)
+    }
+
+    /// Returns true if a poll has yet to report an edge.
+    pub(crate) fn has_edge(&self) -> bool {
+        self.state().edge
     }
 
     /// Returns what is possible now.
@@ -156,6 +188,11 @@ impl ScriptedSocket {
 
     pub(crate) fn written(&self) -> Vec<u8> {
         self.state().written.clone()
+    }
+
+    /// Returns the bytes written from position `start` on.
+    pub(crate) fn written_from(&self, start: usize) -> Vec<u8> {
+        self.state().written[start..].to_vec()
     }
 
     pub(crate) fn write_sizes(&self) -> Vec<usize> {
@@ -262,9 +299,11 @@ impl Read for ScriptedStream {
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut state = self.0.state();
         let count = state.read(buffers.iter().map(|buffer| buffer.len()).sum())?;
-        let mut bytes = state.arrived.drain(..count);
-        for place in buffers.iter_mut().flat_map(|buffer| buffer.iter_mut()).take(count) {
-            *place = bytes.next().unwrap();
+        let mut left = count;
+        for buffer in buffers {
+            let part = left.min(buffer.len());
+            state.arrived.read_exact(&mut buffer[..part]).unwrap();
+            left -= part;
         }
         Ok(count)
     }

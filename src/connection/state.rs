@@ -267,6 +267,11 @@ impl<S: Stream> Connection<S> {
         self.jobs > 0
     }
 
+    #[cfg(test)]
+    pub(crate) fn readiness(&self) -> Readiness {
+        self.readiness
+    }
+
     /// Counts a job whose output has come back.
     pub(crate) fn job_ended(&mut self, bytes: usize) {
         self.jobs = self.jobs.saturating_sub(1);

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::state::Connection;
 use super::stream::Stream;
 use super::write_queue::DroppedBatch;
 use crate::engine::datagram_limit::DatagramLimit;
+use crate::engine::lag::Work;
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
@@ -90,6 +92,25 @@ impl WorkerContext {
                 self.warn(service, reason.cause(), format_args!("{service} {peer} ({name}) closed: {reason}"));
             }
         }
+    }
+
+    /// Logs a turn that took longer than `max_turn`, with the work that took most of it and the time
+    /// of that work.
+    pub(crate) fn warn_of_long_turn(
+        &self,
+        service: &str,
+        work: Work,
+        peer: Option<&Peer>,
+        (took, share): (Duration, Duration),
+    ) {
+        if self.limits.max_turn.is_zero() || took <= self.limits.max_turn {
+            return;
+        }
+        let for_peer = peer.map_or_else(String::new, |peer| format!(" for {peer}"));
+        let name = if service.is_empty() { "the loop" } else { service };
+        let (took, share) = (took.as_millis(), share.min(took).as_millis());
+        let line = format_args!("a turn took {took}ms, {share}ms of it in {name} ({work}){for_peer}");
+        self.warn(service, "long turn", line);
     }
 
     /// Returns the context for a callback that is not about a frame. Replies are discarded if the

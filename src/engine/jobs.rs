@@ -49,6 +49,29 @@ impl WorkerPools {
         own.unwrap_or(&mut self.shared).start(owner, work);
     }
 
+    /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
+    /// of its own with [`run_queued`](Self::run_queued).
+    #[cfg(test)]
+    pub(crate) fn remove_threads(&mut self) {
+        for pool in self.own.iter_mut().flatten().chain([&mut self.shared]) {
+            pool.threads = pool.max_threads;
+        }
+    }
+
+    /// Runs one queued job: number `pick`, modulo their number. Returns false if none is queued.
+    #[cfg(test)]
+    pub(crate) fn run_queued(&self, pick: usize) -> bool {
+        let mut pools = self.own.iter().flatten().chain([&self.shared]);
+        pools.any(|pool| {
+            let mut state = pool.shared.lock();
+            let queued = state.queue.len();
+            let Some((owner, work)) = state.queue.remove(pick % queued.max(1)) else { return false };
+            drop(state);
+            pool.shared.run(owner, work);
+            true
+        })
+    }
+
     /// Returns the jobs that have ended since the last call.
     pub(crate) fn take_done(&mut self) -> Vec<(JobOwner, JobOutput)> {
         let mut done = self.shared.take_done();
@@ -128,6 +151,13 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs a job, keeps its output for the engine, and wakes the engine.
+    fn run(&self, owner: JobOwner, work: JobFn) {
+        let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
+        self.lock().done.push((owner, JobOutput(output)));
+        (self.wake)();
+    }
+
     /// Waits for the next job; `None` if the pool is stopping.
     fn next(&self) -> Option<(JobOwner, JobFn)> {
         let mut state = self.lock();
@@ -150,9 +180,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
-            let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-            shared.lock().done.push((owner, JobOutput(output)));
-            (shared.wake)();
+            shared.run(owner, work);
         }
     };
     let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));

@@ -48,10 +48,10 @@ pub struct Limits {
     /// so that a single frame always fits: the queue holds at most this plus the replies of one
     /// step.
     pub max_write_buffer_bytes: usize,
-    /// Bytes that all connections together hold, received or queued. At the limit, connections that
-    /// hold more than their share are not read, the others are read up to their share, and new
-    /// connections are rejected. Buffers grow by doubling, so the sum is at most about three times
-    /// this.
+    /// Bytes that all connections together hold: received, queued, and kept by services for them
+    /// (see [`Context::hold`](crate::Context::hold)). From three quarters of it on, connections that
+    /// hold more than a small share are not read. At the limit, the largest holders are closed and
+    /// new connections rejected. The sum exceeds it by at most one step's bytes.
     pub max_buffered_bytes: usize,
     /// The time between a frame's first byte and its last. Time in which the engine paused reading
     /// does not count. Zero: no limit.
@@ -76,6 +76,10 @@ pub struct Limits {
     pub read_budget_bytes: usize,
     /// Datagrams received from one socket in one turn.
     pub datagram_budget: usize,
+    /// The length of a turn of the loop beyond which a warning names the service and the callback
+    /// that took the time. Zero: none. Turns longer than 10 ms are counted in any case, see
+    /// [`Stats::long_turns`](crate::Stats::long_turns).
+    pub max_turn: Duration,
     /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
     /// Jobs that may wait for a worker thread.
@@ -101,6 +105,7 @@ impl Default for Limits {
             accept_budget: 256,
             read_budget_bytes: 256 * KIB,
             datagram_budget: 1024,
+            max_turn: Duration::ZERO,
             workers: 4,
             max_queued_jobs: 1024,
             max_queued_messages: 1024,

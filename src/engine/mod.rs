@@ -5,6 +5,7 @@ pub(crate) mod datagram_limit;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod jobs;
+pub(crate) mod lag;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod run_state;

@@ -1,6 +1,9 @@
 //! Statistics of an engine since its start. Counters only grow; the two gauges hold current values.
 
 use std::fmt;
+use std::time::Duration;
+
+use super::lag::{LongTurns, Work};
 
 /// Counters and gauges of one engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,11 +53,18 @@ pub struct Stats {
     pub jobs: u64,
     /// Turns of the event loop; on `Threaded`, of the loops of all threads.
     pub turns: u64,
+    /// Turns that took longer than 10 ms. On `Threaded`, a turn is a group of callbacks that one
+    /// thread makes while no other can call the service.
+    pub long_turns: u64,
+    /// The longest turn.
+    pub longest_turn: Duration,
+    /// The turns longer than 10 ms by what they spent most of their time on, as far as it is known.
+    pub long_turns_by_work: Vec<LongTurns>,
 }
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 18;
+    pub(crate) const COUNTERS: usize = 19;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
@@ -77,7 +87,14 @@ impl Stats {
             &mut self.datagrams_limited,
             &mut self.jobs,
             &mut self.turns,
+            &mut self.long_turns,
         ]
+    }
+
+    /// Counts a turn that took longer than 10 ms, most of it for `work`.
+    pub(crate) fn count_long_turn(&mut self, service: &str, work: Work, took: Duration) {
+        self.long_turns += 1;
+        LongTurns::count(&mut self.long_turns_by_work, service, work, took);
     }
 }
 
@@ -88,7 +105,7 @@ impl fmt::Display for Stats {
             "open={} buffered_bytes={} shared_bytes={} accepted={} refused={} refused_for_memory={} closed={} faulted={} \
              closed_for_memory={} accept_pauses={} read_pauses={} \
              frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
-             datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
+             datagrams_dropped={} datagrams_limited={} jobs={} turns={} long_turns={} longest_turn_us={}",
             self.open,
             self.buffered_bytes,
             self.shared_bytes,
@@ -109,7 +126,12 @@ impl fmt::Display for Stats {
             self.datagrams_dropped,
             self.datagrams_limited,
             self.jobs,
-            self.turns
-        )
+            self.turns,
+            self.long_turns,
+            self.longest_turn.as_micros()
+        )?;
+        self.long_turns_by_work.iter().try_for_each(|LongTurns { service, step, work, turns, .. }| {
+            write!(f, " long_turns/{step}/{work}/{service}={turns}")
+        })
     }
 }

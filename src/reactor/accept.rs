@@ -10,6 +10,7 @@ use super::event_loop::EventLoop;
 use super::shared::Shared;
 use super::state::AcceptState;
 use crate::connection::Connection;
+use crate::engine::lag::Work;
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
@@ -116,7 +117,7 @@ impl<D: Driver> EventLoop<D> {
         self.shared.worker.stats.accepted += 1;
         self.shared.worker.stats.open += 1;
         log::debug!("{} {peer} opened", self.shared.service_name(service));
-        self.call_service(service, ConnId(key), |service, cx| service.on_open(cx, peer));
+        self.call_service(Work::OPEN, service, ConnId(key), |service, cx| service.on_open(cx, peer));
     }
 
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.

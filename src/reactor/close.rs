@@ -5,6 +5,8 @@ use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
 use super::state::AcceptState;
 use super::timers::DRAIN_KEY;
+use super::turn_meter::WorkOwner;
+use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
 use crate::service::{CloseReason, ConnId};
@@ -28,6 +30,7 @@ impl<D: Driver> EventLoop<D> {
             step.shared.timers.cancel_all_of(ConnId(key));
             step.conn.close_delivered();
             step.end();
+            self.note_work(Work::CLOSE, WorkOwner::Connection(key));
             self.drain_if_requested();
         }
     }

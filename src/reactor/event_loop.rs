@@ -15,9 +15,11 @@ use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY};
+use super::turn_meter::WorkOwner;
 use crate::connection::Connection;
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
+use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::EngineSetup;
 use crate::engine::slab::{GenerationalSlab, reserved_number};
@@ -76,8 +78,14 @@ impl<D: Driver> EventLoop<D> {
         for _ in 0..self.shared.ready.len() {
             let Some(key) = self.shared.ready.pop_front() else { break };
             match reserved_number(key) {
-                None => self.step(key),
-                Some(number) => self.step_source(number),
+                None => {
+                    self.step(key);
+                    self.note_work(Work::FRAMES, WorkOwner::Connection(key));
+                }
+                Some(number) => {
+                    self.step_source(number);
+                    self.note_source(number);
+                }
             }
             self.close_largest_if_exceeded();
             self.drain_if_requested();
@@ -96,6 +104,7 @@ impl<D: Driver> EventLoop<D> {
         // 9: free what is over, and resume what waited for that.
         self.remove_closed();
         self.relieve_memory();
+        self.note_work(Work::REAP, WorkOwner::Loop);
         self.shared.worker.stats.shared_bytes = self.shared.memory.batches.bytes();
         self.shared.worker.stats.turns += 1;
         Ok(())
@@ -106,14 +115,20 @@ impl<D: Driver> EventLoop<D> {
     /// A peer is late only if its bytes did not arrive before the deadline. After a pause of this
     /// process, more events may be ready than one poll reports, so no timer fires until all are.
     fn poll(&mut self) -> io::Result<()> {
-        let timeout = self.poll_timeout(); // 1
+        let has_work = self.has_work();
+        let timeout = if has_work { Some(Duration::ZERO) } else { self.time_to_sleep() }; // 1
         let coverage = match self.poll_and_mark(timeout) {
             Ok(coverage) => Some(coverage),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
             Err(error) => return Err(error),
         };
         self.shared.backlog.note_poll(coverage, self.connections.len());
-        self.shared.worker.clock = self.shared.clock.at(self.driver.now()); // 3
+        let now = self.driver.now(); // 3
+        if has_work {
+            self.end_turn(now);
+        }
+        self.shared.worker.clock = self.shared.clock.at(now);
+        self.begin_turn(now);
         Ok(())
     }
 
@@ -139,17 +154,21 @@ impl<D: Driver> EventLoop<D> {
         })
     }
 
-    /// Returns how long the poll may wait: zero if this turn has work already, otherwise until the
-    /// next deadline.
-    fn poll_timeout(&self) -> Option<Duration> {
-        let Shared { ready, threads, turn_end, deadlines, timers, clock, worker, .. } = &self.shared;
-        if !ready.is_empty() || threads.woken || turn_end.has_work() {
-            return Some(Duration::ZERO);
-        }
+    /// Returns true if this turn has work already, so that the poll must not wait.
+    fn has_work(&self) -> bool {
+        let Shared { ready, threads, turn_end, .. } = &self.shared;
+        !ready.is_empty() || threads.woken || turn_end.has_work()
+    }
+
+    /// Ends the measurement of the last turn, and returns the time until the next deadline.
+    fn time_to_sleep(&mut self) -> Option<Duration> {
+        // The turn's own reading of the clock is as old as the last turn is long.
+        let now = self.driver.now();
+        self.end_turn(now);
+        let Shared { deadlines, timers, clock, worker, .. } = &self.shared;
         let report = worker.pending_actions.warnings.next_report();
         let next = [deadlines.next_deadline(), timers.next_deadline(), report].into_iter().flatten().min()?;
-        // The turn's own reading of the clock is as old as the last turn is long.
-        Some(clock.until(next, self.driver.now()))
+        Some(clock.until(next, now))
     }
 
     /// Looks a connection up, for all that one step does with it.
@@ -190,11 +209,12 @@ impl<D: Driver> EventLoop<D> {
                 },
             }
         }
+        self.note_work(Work::DEADLINES, WorkOwner::Loop);
         // Timers that are set from here on wait for the next turn. A timer that sets another for
         // the same time would otherwise keep the loop here.
         let newest = self.shared.worker.pending_actions.newest_number();
         while let Some((id, TimerOwner { service, conn })) = self.shared.timers.take_due(now, newest) {
-            self.call_service(service, conn, |service, cx| service.on_timer(cx, id));
+            self.call_service(Work::TIMER, service, conn, |service, cx| service.on_timer(cx, id));
         }
         self.shared.worker.pending_actions.warnings.report(now);
     }
@@ -221,7 +241,9 @@ impl<D: Driver> EventLoop<D> {
                     *sum = sum.saturating_sub(owner.bytes as u64);
                 }
             }
-            self.call_service(owner.service, owner.conn, |service, cx| service.on_job(cx, owner.job, output));
+            self.call_service(Work::JOB, owner.service, owner.conn, |service, cx| {
+                service.on_job(cx, owner.job, output)
+            });
         }
     }
 
@@ -232,7 +254,7 @@ impl<D: Driver> EventLoop<D> {
         // loop here.
         for _ in 0..self.shared.worker.limits.max_queued_messages {
             let Some((service, message)) = self.shared.threads.inbox.next_message() else { break };
-            self.call_service(service, ConnId::NONE, |service, cx| service.on_post(cx, message));
+            self.call_service(Work::POST, service, ConnId::NONE, |service, cx| service.on_post(cx, message));
         }
         commands.for_each(|command| self.run_command(command));
     }
@@ -249,6 +271,7 @@ impl<D: Driver> EventLoop<D> {
     /// applies its actions, sends its replies, and decides what follows for its connection.
     pub(super) fn call_service(
         &mut self,
+        work: Work,
         service: ServiceId,
         id: ConnId,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
@@ -259,6 +282,8 @@ impl<D: Driver> EventLoop<D> {
         if let Some(conn) = targets.current {
             self.shared.end_step(id.0, conn);
         }
+        let owner = if id == ConnId::NONE { WorkOwner::Service(service) } else { WorkOwner::Connection(id.0) };
+        self.note_work(work, owner);
         self.drain_if_requested();
     }
 }

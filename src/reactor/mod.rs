@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`event_loop`] is the loop and one turn of it, in nine steps. [`step`] is step 5
 //! for a connection, [`accept`] for a listener, [`udp`] for a UDP socket. [`shared`] is the state
-//! that all of them share, and [`state`] and [`timers`] are its parts. [`apply`] applies the
+//! that all of them share, and [`state`] and [`timers`] are its parts. [`lag`] measures turns. [`apply`] applies the
 //! actions of a callback, [`turn_end`] is step 8, [`close`] ends connections and the loop,
 //! [`memory`] bounds the bytes that all connections hold. [`driver`] is the narrow trait between
 //! all of these and the operating system.
@@ -14,6 +14,7 @@ mod apply;
 mod close;
 mod driver;
 mod event_loop;
+mod lag;
 mod memory;
 mod shared;
 mod state;
@@ -23,6 +24,7 @@ mod targets;
 mod tests;
 mod timers;
 mod turn_end;
+mod turn_meter;
 mod udp;
 
 use std::fmt;

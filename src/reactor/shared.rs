@@ -12,6 +12,7 @@ use super::state::{
 };
 use super::targets::Targets;
 use super::timers::Deadlines;
+use super::turn_meter::TurnMeter;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) memory: MemoryPressure,
     pub(super) threads: OtherThreads,
     pub(super) clock: LoopClock,
+    pub(super) meter: TurnMeter,
     pub(super) backlog: EventBacklog,
     pub(super) run_state: RunState,
     /// A callback requested a drain, which begins when the step of the callback is over.
@@ -78,6 +80,7 @@ impl Shared {
             memory,
             threads,
             clock,
+            meter: TurnMeter::new(start),
             backlog: EventBacklog::default(),
             run_state: RunState::Serving,
             drain_requested: false,

@@ -8,8 +8,10 @@
 
 use super::driver::Driver;
 use super::event_loop::EventLoop;
+use super::turn_meter::WorkOwner;
 use crate::connection::Phase;
 use crate::connection::write_queue::DroppedBatch;
+use crate::engine::lag::Work;
 use crate::service::{ConnId, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
@@ -33,7 +35,7 @@ impl<D: Driver> EventLoop<D> {
     fn call_on_shutdown(&mut self) -> bool {
         let any = std::mem::take(&mut self.shared.turn_end.shutdown);
         for number in 0..if any { self.shared.services.len() } else { 0 } {
-            self.call_service(ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
+            self.call_service(Work::SHUTDOWN, ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
         }
         any
     }
@@ -44,7 +46,7 @@ impl<D: Driver> EventLoop<D> {
         let mut requested = std::mem::take(&mut self.shared.turn_end.requested);
         let any = !requested.is_empty();
         for service in requested.drain(..) {
-            self.call_service(service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
+            self.call_service(Work::TURN_END, service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
         }
         let again = std::mem::replace(&mut self.shared.turn_end.requested, requested);
         self.shared.turn_end.requested_next.extend(again);
@@ -60,6 +62,7 @@ impl<D: Driver> EventLoop<D> {
             let Some(mut step) = self.step_of(key).filter(|step| step.conn.phase() == Phase::Open) else { continue };
             step.call_service(|service, cx| service.on_dropped(cx, batch, frames));
             step.end();
+            self.note_work(Work::DROPPED, WorkOwner::Connection(key));
             self.drain_if_requested();
         }
         let again = std::mem::replace(&mut self.shared.turn_end.dropped, dropped);
@@ -86,6 +89,7 @@ impl<D: Driver> EventLoop<D> {
         // Flushing makes no callback, so nothing was added meanwhile. The allocation is kept for
         // the next turn.
         self.shared.turn_end.dirty = dirty;
+        self.note_work(Work::FLUSH, WorkOwner::Loop);
         true
     }
 }

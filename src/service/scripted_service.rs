@@ -46,6 +46,10 @@ pub(crate) struct ServiceScript {
     timers: Vec<TimerId>,
     /// A lock that keeps jobs from ending while the test holds it.
     gate: Arc<Mutex<()>>,
+    /// Called in each callback: the time that it takes on the test's clock.
+    pub(crate) cost: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// The number of callbacks made.
+    pub(crate) callbacks: usize,
 }
 
 impl ScriptedService {
@@ -56,6 +60,15 @@ impl ScriptedService {
     /// Returns the lines logged since the last call.
     pub(crate) fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut self.script().log)
+    }
+
+    /// Counts a callback and takes its time.
+    fn spend(&self) {
+        let mut script = self.script();
+        script.callbacks += 1;
+        let cost = script.cost.clone();
+        drop(script);
+        cost.inspect(|cost| cost());
     }
 
     pub(crate) fn gate(&self) -> Arc<Mutex<()>> {
@@ -172,17 +185,20 @@ impl ServiceScript {
 
 impl Service for ScriptedService {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
+        self.spend();
         let mut script = self.script();
         script.members.push(cx.conn());
         script.note("open", cx.conn(), "");
     }
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        self.spend();
         assert_ne!(payload, b"bug", "as asked");
         self.script().run_command(cx, payload);
     }
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
+        self.spend();
         match payload.strip_prefix(b"forward ") {
             Some(words) => cx.datagram(SocketAddr::from(([127, 0, 0, 1], 9)), words),
             None if payload == b"stop" => cx.drain(),
@@ -192,6 +208,7 @@ impl Service for ScriptedService {
     }
 
     fn on_writable(&mut self, cx: &mut Context<'_>) {
+        self.spend();
         let mut script = self.script();
         script.note("writable", cx.conn(), "");
         if script.stream_bytes > 0 {
@@ -200,6 +217,7 @@ impl Service for ScriptedService {
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
+        self.spend();
         let mut script = self.script();
         let number = script.timers.iter().position(|known| *known == timer);
         script.note("timer", cx.conn(), &number.map_or(String::new(), |number| format!("#{number}")));
@@ -211,12 +229,14 @@ impl Service for ScriptedService {
     }
 
     fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
+        self.spend();
         let words = output.take::<String>().unwrap_or_else(|error| error.to_string());
         self.script().note("job", cx.conn(), &words);
         cx.reply(words.as_bytes());
     }
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
+        self.spend();
         let words = message.downcast::<String>().unwrap();
         let mut script = self.script();
         script.note("post", cx.conn(), &words);
@@ -224,6 +244,7 @@ impl Service for ScriptedService {
     }
 
     fn on_turn_end(&mut self, cx: &mut Context<'_>) {
+        self.spend();
         let mut script = self.script();
         let collected = std::mem::take(&mut script.collected);
         script.note("turn_end", cx.conn(), &collected.len().to_string());
@@ -235,6 +256,7 @@ impl Service for ScriptedService {
     }
 
     fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
+        self.spend();
         let mut script = self.script();
         script.note("dropped", cx.conn(), &format!("{frames} of {}", batch.0));
         cx.notify_writable();
@@ -244,10 +266,12 @@ impl Service for ScriptedService {
     }
 
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {
+        self.spend();
         self.script().note("shutdown", cx.conn(), "");
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
+        self.spend();
         let mut script = self.script();
         script.note("close", cx.conn(), &reason.to_string());
         if let Some(words) = &script.close_reply {

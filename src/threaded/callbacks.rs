@@ -13,6 +13,7 @@ use super::socket::ConnStream;
 use super::worker::{CurrentConnection, JobResult, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
+use crate::engine::lag::Work;
 use crate::service::{CloseReason, Context, Service};
 
 impl ConnectionThread {
@@ -23,7 +24,7 @@ impl ConnectionThread {
         let mut input = bytes;
         loop {
             let max_jobs = self.jobs_at_turn_start;
-            let outcome = self.with_service(conn, bytes, |worker, service, current, inbox| {
+            let outcome = self.with_service(Work::FRAMES, conn, bytes, |worker, service, current, inbox| {
                 inbox?;
                 loop {
                     let dispatched = current.conn.dispatch(&mut input, bytes, current.id, service, &mut worker.context);
@@ -54,7 +55,7 @@ impl ConnectionThread {
     /// Finishes the input at the peer's end of stream. The connection closes once all requests are
     /// answered.
     pub(super) fn finish_input(&mut self, conn: &mut Connection<ConnStream>) {
-        self.with_service(conn, &[], |worker, service, current, inbox| {
+        self.with_service(Work::FRAMES, conn, &[], |worker, service, current, inbox| {
             let finished = inbox.and_then(|()| current.conn.finish_input(current.id, service, &mut worker.context));
             worker.apply(current.conn.service(), current.id, Some(current.reborrow()));
             finished
@@ -64,10 +65,11 @@ impl ConnectionThread {
     /// Makes one callback that is not about a frame, and applies its actions.
     pub(super) fn call_service(
         &mut self,
+        work: Work,
         conn: &mut Connection<ConnStream>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        self.with_service(conn, &[], |worker, service, current, inbox| {
+        self.with_service(work, conn, &[], |worker, service, current, inbox| {
             let (service_id, conn_id) = (current.conn.service(), current.id);
             worker.call_service(service, (service_id, conn_id), Some(current.reborrow()), callback);
             inbox
@@ -78,22 +80,23 @@ impl ConnectionThread {
     pub(super) fn run_pending_turn_end(&mut self, conn: &mut Connection<ConnStream>) {
         if self.worker.context.pending_actions.turn_end_requested {
             // A group without callbacks of its own.
-            self.with_service(conn, &[], |_, _, _, inbox| inbox);
+            self.with_service(Work::TURN_END, conn, &[], |_, _, _, inbox| inbox);
         }
     }
 
-    /// Locks the service and calls `work`, which makes callbacks and applies their actions. Then
+    /// Locks the service and calls `callbacks`, which makes callbacks and applies their actions. Then
     /// releases the lock and writes the output; replies may borrow from `received`. Closes the
-    /// connection if `work` fails. Returns `None` if it fails or the service has panicked.
+    /// connection if `callbacks` fails. Returns `None` if it fails or the service has panicked.
     ///
-    /// `work` receives the result of moving the inbox into the write queue: output of other
-    /// connections that came earlier goes before the replies.
+    /// `callbacks` receives the result of moving the inbox into the write queue: output of other
+    /// connections that came earlier goes before the replies. `work` names them.
     #[inline]
     fn with_service<R>(
         &mut self,
+        work: Work,
         conn: &mut Connection<ConnStream>,
         received: &[u8],
-        work: impl FnOnce(
+        callbacks: impl FnOnce(
             &mut Worker,
             &mut dyn Service,
             &mut CurrentConnection<'_>,
@@ -102,11 +105,15 @@ impl ConnectionThread {
     ) -> Option<R> {
         let Self { worker, service, own, .. } = self;
         let mut service = service.lock()?;
+        // Only this thread calls an instance, and its turn has begun with its last reading of the
+        // clock. A shared service is free from when it is locked.
+        let began = if own.shared_conn.is_some() { worker.shared.system.now() } else { worker.context.clock.now };
         let inbox = own.process_inbox(conn, &mut worker.context);
         let mut current = own.current(conn, received);
-        let result = work(worker, service.get(), &mut current, inbox);
+        let result = callbacks(worker, service.get(), &mut current, inbox);
         worker.run_turn_end(service.get(), own.service_slot.id, Some(current));
         drop(service);
+        worker.note_callbacks(began, work, &own.service_slot.name, Some(conn.peer()));
         self.send_output(conn, received);
         result.map_err(|reason| self.begin_close(conn, reason)).ok()
     }
@@ -129,7 +136,7 @@ impl ConnectionThread {
         let JobResult { job, bytes, output } = result;
         self.worker.read_clock();
         conn.job_ended(bytes);
-        self.call_service(conn, |service, cx| service.on_job(cx, job, output));
+        self.call_service(Work::JOB, conn, |service, cx| service.on_job(cx, job, output));
         self.end_step(conn);
         self.worker.publish();
     }
@@ -139,7 +146,7 @@ impl ConnectionThread {
         let due = lock(&shared.timers).due_of(self.own.id, self.worker.context.clock.timestamp);
         for timer in due {
             // Removed under the service's lock, so that a cancelled timer never fires.
-            self.call_service(conn, |service, cx| {
+            self.call_service(Work::TIMER, conn, |service, cx| {
                 if lock(&shared.timers).remove(timer).is_some() {
                     service.on_timer(cx, timer);
                 }
@@ -157,7 +164,7 @@ impl ConnectionThread {
         };
         for DroppedBatch { batch, frames } in dropped {
             if conn.phase() == Phase::Open {
-                self.call_service(conn, |service, cx| service.on_dropped(cx, batch, frames));
+                self.call_service(Work::DROPPED, conn, |service, cx| service.on_dropped(cx, batch, frames));
             }
         }
     }
@@ -183,7 +190,7 @@ impl ConnectionThread {
             && !shared.lifecycle.has_failed()
         {
             let mut name = None;
-            self.call_service(conn, |service, cx| {
+            self.call_service(Work::CLOSE, conn, |service, cx| {
                 name = if reason.is_fault() { service.peer_name(cx.conn()) } else { None };
                 service.on_close(cx, &reason);
             });

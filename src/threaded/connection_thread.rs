@@ -283,12 +283,9 @@ impl ConnectionThread {
         let Some(time) = self.begin_wait(wait) else { return };
         let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
-        let socket = match wait.on_socket {
-            true => PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
-            false => PollFd::new(change, PollFlags::empty()),
-        };
+        let on_socket = wait.on_socket.then(|| PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events));
         let mut poll_fds = [
-            socket,
+            on_socket.unwrap_or_else(|| PollFd::new(change, PollFlags::empty())),
             PollFd::new(change, PollFlags::IN),
             poll_notifier(inbox, &*self.socket),
             poll_notifier(self.relief.as_deref(), &*self.socket),

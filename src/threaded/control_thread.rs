@@ -15,6 +15,7 @@ use super::socket::{ConnStream, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
 use crate::service::time::Timestamp;
@@ -66,7 +67,7 @@ impl ControlThread {
         self.call_on_job();
         self.take_commands();
         for service in self.worker.shared.control.take_turn_ends() {
-            self.call_service(service, |service, cx| service.on_turn_end(cx));
+            self.call_service(Work::TURN_END, service, |service, cx| service.on_turn_end(cx));
         }
         self.continue_drain();
         self.step_rejected();
@@ -159,7 +160,7 @@ impl ControlThread {
         // Bounded, so that a thread that posts without end cannot occupy this thread.
         for _ in 0..self.worker.context.limits.max_queued_messages {
             let Some((service, message)) = self.receiver.next_message() else { break };
-            self.call_service(service, |service, cx| service.on_post(cx, message));
+            self.call_service(Work::POST, service, |service, cx| service.on_post(cx, message));
         }
         commands.for_each(|command| self.handle_command(command));
         if self.worker.shared.control.take_drain() {
@@ -202,18 +203,25 @@ impl ControlThread {
         if self.drain_ends.is_some() && shared.state() == RunState::Serving && shared.accepting.threads.is_idle() {
             shared.advance_state(RunState::Draining);
             for number in 0..shared.services.len() {
-                self.call_service(ServiceId(number), |service, cx| service.on_shutdown(cx));
+                self.call_service(Work::SHUTDOWN, ServiceId(number), |service, cx| service.on_shutdown(cx));
             }
         }
     }
 
     /// Makes a callback that is not about a connection.
-    fn call_service(&mut self, service: ServiceId, callback: impl FnOnce(&mut dyn Service, &mut Context<'_>)) {
+    fn call_service(
+        &mut self,
+        work: Work,
+        service: ServiceId,
+        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+    ) {
         let Some(service_slot) = self.worker.shared.service_slot(service).map(Arc::clone) else { return };
         let Some(mut service_guard) = service_slot.lock() else { return };
+        let began = self.worker.shared.system.now();
         self.worker.call_service(service_guard.as_mut(), (service, ConnId::NONE), None, callback);
         self.worker.run_turn_end(service_guard.as_mut(), service, None);
         drop(service_guard);
+        self.worker.note_callbacks(began, work, &service_slot.name, None);
         self.worker.deliver();
     }
 
@@ -221,7 +229,7 @@ impl ControlThread {
     fn call_on_job(&mut self) {
         for (owner, output) in self.worker.shared.control.take_done_jobs() {
             self.worker.shared.memory.adjust(owner.bytes as u64, 0);
-            self.call_service(owner.service, |service, cx| service.on_job(cx, owner.job, output));
+            self.call_service(Work::JOB, owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
     }
 
@@ -231,7 +239,7 @@ impl ControlThread {
         for timer in due {
             let Some(owner) = lock(&shared.timers).owner(timer) else { continue };
             // Removed under the service's lock, so that a cancelled timer never fires.
-            self.call_service(owner.service, |service, cx| {
+            self.call_service(Work::TIMER, owner.service, |service, cx| {
                 if lock(&shared.timers).remove(timer).is_some() {
                     service.on_timer(cx, timer);
                 }

@@ -17,6 +17,7 @@ use super::socket::{ConnSocket, ConnStream, Listener, UdpBinding, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, Phase};
 use crate::engine::datagram_limit::DatagramLimit;
+use crate::engine::lag::Work;
 use crate::engine::limits::ACCEPT_PAUSE;
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
@@ -268,6 +269,7 @@ impl UdpThread {
     fn dispatch_datagrams(&mut self) {
         let service_slot = Arc::clone(&self.service_slot);
         let Some(mut service) = service_slot.lock() else { return };
+        let began = self.worker.shared.system.now();
         let shared = Arc::clone(&self.worker.shared);
         for at in 0..self.incoming.heads.len() {
             let Some((from, payload)) = self.incoming.get(at) else { break };
@@ -284,6 +286,8 @@ impl UdpThread {
             self.queue_datagrams();
         }
         self.worker.run_turn_end(service.as_mut(), self.service_slot.id, None);
+        drop(service);
+        self.worker.note_callbacks(began, Work::DATAGRAMS, &service_slot.name, None);
         self.queue_datagrams();
     }
 

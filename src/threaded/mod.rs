@@ -12,11 +12,13 @@
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
 //! that may block.
 
+mod callback_time;
 mod callbacks;
 mod connection_thread;
 mod control_thread;
 mod held_memory;
 mod inbox;
+mod lag;
 mod lifecycle;
 mod listen;
 mod routes;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::held_memory::HeldMemory;
+use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::routes::{RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
@@ -39,6 +40,7 @@ pub(super) struct EngineShared {
     pub(super) accepting: AcceptControl,
     pub(super) lifecycle: Lifecycle,
     pub(super) control: ControlRequests,
+    pub(super) lag: Lag,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
     pub(super) warnings: Arc<WarningLimit>,
@@ -78,6 +80,7 @@ impl EngineShared {
             accepting,
             lifecycle,
             control,
+            lag: Lag::default(),
             id_counter: Arc::default(),
             warnings,
             limits,
@@ -131,7 +134,10 @@ impl EngineShared {
     /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
         let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        Stats { open, buffered_bytes, shared_bytes: self.memory.batches.bytes(), ..self.routes.stats() }
+        let shared_bytes = self.memory.batches.bytes();
+        let mut stats = Stats { open, buffered_bytes, shared_bytes, ..self.routes.stats() };
+        self.lag.add_to(&mut stats);
+        stats
     }
 }
 

@@ -16,6 +16,7 @@ use super::shared::EngineShared;
 use super::socket::ConnStream;
 use super::worker::Worker;
 use crate::connection::{Connection, Phase, ReadOutcome};
+use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::service::CloseReason;
@@ -38,7 +39,7 @@ impl ConnectionThread {
         self.worker.context.may_borrow_request = self.own.shared_conn.is_none();
         let peer = *conn.peer();
         log::debug!("{} {peer} opened", self.own.service_slot.name);
-        self.call_service(conn, |service, cx| service.on_open(cx, &peer));
+        self.call_service(Work::OPEN, conn, |service, cx| service.on_open(cx, &peer));
         self.end_step(conn);
     }
 
@@ -50,7 +51,7 @@ impl ConnectionThread {
         match conn.begin_step(&mut self.worker.context) {
             Ok(start) => {
                 if start.writable_due {
-                    self.call_service(conn, |service, cx| service.on_writable(cx));
+                    self.call_service(Work::WRITABLE, conn, |service, cx| service.on_writable(cx));
                 }
                 self.run_pending_turn_end(conn);
                 self.read(conn);

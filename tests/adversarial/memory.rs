@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 
-use switchboard::services::Echo;
 use switchboard::{ConnId, Context, Limits, Peer, Service};
 
 use crate::support::{Client, Engine, conformance, encode_frame, serve_echo, serve_with, write_until_blocked};

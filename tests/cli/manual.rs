@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 17] = [
+pub(crate) const LIMITS: [&str; 18] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
@@ -19,6 +19,7 @@ pub(crate) const LIMITS: [&str; 17] = [
     "--accept-budget",
     "--read-budget-bytes",
     "--datagram-budget",
+    "--max-turn",
     "--workers",
     "--max-queued-jobs",
     "--max-queued-messages",

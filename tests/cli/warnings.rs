@@ -141,3 +141,19 @@ fn rejected_requests_of_files_and_exec_are_limited_and_counted() {
         }
     }
 }
+
+#[test]
+fn a_turn_over_the_limit_is_logged_with_what_took_the_time() {
+    for engine in ["reactor", "threads"] {
+        let args = ["--engine", engine, "--work-us", "30000", "--max-turn", "20ms", "--listen", "127.0.0.1:0"];
+        let mut server = Program::serve(&args);
+        let mut client = connect(&server.address("tcp"));
+        let local = client.local_addr().unwrap();
+        client.write_all(HELLO).unwrap();
+        client.read_exact(&mut [0; HELLO.len()]).unwrap();
+        let log = log_of(server);
+        let line = log.lines().find(|line| line.contains("a turn took ")).unwrap_or_else(|| panic!("{engine}: {log}"));
+        let expected = format!("in echo (step 5, on_frame) for {local}");
+        assert!(line.contains("WARN") && line.contains(&expected), "{engine}: {line}");
+    }
+}

@@ -11,6 +11,7 @@ use super::bound_sources::{BoundSocket, BoundSources};
 use super::mio_stream::MioStream;
 use super::{AttachedConsole, Driver, IoEvent, PollCoverage, Source, SourceKind};
 use crate::connection::{PeerEnd, Readiness};
+use crate::engine::lag::coarse_time;
 use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::service::Peer;
@@ -126,5 +127,10 @@ impl Driver for MioDriver {
 
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    #[inline]
+    fn coarse_time(&self) -> Duration {
+        coarse_time()
     }
 }

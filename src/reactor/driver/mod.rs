@@ -55,6 +55,9 @@ pub(super) trait Driver {
     fn send_datagrams(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize>;
 
     fn now(&self) -> Instant;
+
+    /// Returns the reading of a clock that is cheaper to read and may advance in large steps.
+    fn coarse_time(&self) -> Duration;
 }
 
 /// The share of the ready events that one poll has reported.

@@ -11,10 +11,14 @@ mod deadlines;
 mod echo;
 mod event_loop;
 mod jobs;
+mod lag;
 mod memory;
 mod property;
 mod scripted_driver;
+mod scripted_source;
 mod shutdown;
+#[cfg(all(feature = "chat", feature = "classic"))]
+mod sim;
 mod timers;
 mod turn_end;
 mod udp;
@@ -74,10 +78,7 @@ impl TestLoop {
                 let _ = sender.send(());
             })
         };
-        let valid = Limits { max_queued_messages: limits.max_queued_messages, ..Limits::default() };
-        let mut setup = EngineSetup::new(valid, Arc::clone(&wake)).unwrap();
-        // The tests use limits that are too small for a server.
-        setup.limits = limits;
+        let mut setup = setup(limits, &wake);
         let service = ScriptedService::default();
         setup.add_service("service".into(), service.clone());
         let handle = setup.handle.clone();
@@ -131,24 +132,14 @@ impl TestLoop {
         self.run_until_idle();
     }
 
-    /// Checks that the counters match the state and that every list is empty or without duplicates.
-    fn check(&mut self) {
-        let held: usize = self.event_loop.connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
-        assert_eq!(self.event_loop.shared.worker.stats.buffered_bytes, held as u64, "buffered bytes");
-        let open = self.event_loop.connections.len() - self.event_loop.shared.admission.rejected.len();
-        assert_eq!(self.event_loop.shared.worker.stats.open, open as u64, "open connections");
-        let mut ready: Vec<usize> = self.event_loop.shared.ready.iter().copied().collect();
-        ready.sort_unstable();
-        assert!(ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice");
-        assert!(self.event_loop.shared.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn");
-        assert!(self.event_loop.shared.ending.closing.is_empty(), "an on_close was left for a later turn");
-        assert!(self.event_loop.shared.ending.closed.is_empty(), "a closed connection was kept");
-        assert!(self.event_loop.shared.worker.replies.is_empty(), "a reply was left in the reply buffer");
-        assert!(self.event_loop.shared.worker.dropped.is_empty(), "a dropped batch was left for the next connection");
-        assert!(
-            self.event_loop.shared.worker.pending_actions.actions.is_empty(),
-            "an action was left for the next callback"
-        );
+    fn check(&self) {
+        check_between_turns(&self.event_loop).unwrap();
+    }
+
+    /// Lets each callback of the service take `cost` on the loop's clock.
+    fn set_cost(&self, cost: Duration) {
+        let clock = self.script.clock();
+        self.service.script().cost = Some(Arc::new(move || *clock.lock().unwrap() += cost));
     }
 
     fn log(&self) -> Vec<String> {
@@ -158,4 +149,33 @@ impl TestLoop {
     fn has_connection(&self, socket: &ScriptedSocket) -> bool {
         self.script.key_of(socket).is_some_and(|key| self.event_loop.connections.get(key).is_some())
     }
+}
+
+/// Returns the set-up of an engine with limits that may be too small for a server.
+fn setup(limits: Limits, wake: &WakeFn) -> EngineSetup {
+    let valid = Limits { max_queued_messages: limits.max_queued_messages, ..Limits::default() };
+    let mut setup = EngineSetup::new(valid, Arc::clone(wake)).unwrap();
+    setup.limits = limits;
+    setup
+}
+
+/// Checks that the counters match the state and that every list is empty or without duplicates.
+fn check_between_turns(event_loop: &EventLoop<ScriptedDriver>) -> Result<(), String> {
+    let EventLoop { connections, shared, .. } = event_loop;
+    let held: usize = connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
+    let open = connections.len() - shared.admission.rejected.len();
+    let mut ready: Vec<usize> = shared.ready.iter().copied().collect();
+    ready.sort_unstable();
+    let checks = [
+        (shared.worker.stats.buffered_bytes == held as u64, "buffered_bytes is not the sum of the held bytes"),
+        (shared.worker.stats.open == open as u64, "the counter of open connections is wrong"),
+        (ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice"),
+        (shared.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn"),
+        (shared.ending.closing.is_empty(), "an on_close was left for a later turn"),
+        (shared.ending.closed.is_empty(), "a closed connection was kept"),
+        (shared.worker.replies.is_empty(), "a reply was left in the reply buffer"),
+        (shared.worker.dropped.is_empty(), "a dropped batch was left for the next connection"),
+        (shared.worker.pending_actions.actions.is_empty(), "an action was left for the next callback"),
+    ];
+    checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, message)| Err(message.to_owned()))
 }

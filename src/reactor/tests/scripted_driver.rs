@@ -2,20 +2,20 @@
 //! advances.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::scripted_source::ScriptedSource;
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
 use crate::connection::{PeerEnd, Readiness};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
-use crate::reactor::driver::{self, Driver, IoEvent, Source, SourceKind, WAKE_KEY};
+use crate::reactor::driver::{AttachedConsole, Driver, IoEvent, PollCoverage, Source, SourceKind, WAKE_KEY};
 use crate::service::{Peer, ServiceId};
 
 /// The test's access to the script of a driver.
@@ -23,10 +23,11 @@ use crate::service::{Peer, ServiceId};
 pub(super) struct DriverScript(Rc<RefCell<DriverState>>);
 
 struct DriverState {
-    now: Instant,
+    started: Instant,
+    clock: Arc<Mutex<Instant>>,
     sources: Vec<ScriptedSource>,
     sockets: Vec<(usize, ScriptedSocket)>,
-    attached: Vec<driver::AttachedConsole<ScriptedStream>>,
+    attached: Vec<AttachedConsole<ScriptedStream>>,
     /// Events that the next poll reports although no edge has occurred.
     events: Vec<IoEvent>,
     /// The error that the next poll returns.
@@ -37,6 +38,8 @@ struct DriverState {
     last_poll: Polled,
     /// The number of polls that report none of the ready events, as if other events filled them.
     full_polls: usize,
+    /// The most sockets that one poll reports.
+    max_events: usize,
     stream_ids: u16,
 }
 
@@ -47,36 +50,13 @@ pub(super) struct Polled {
     pub(super) events: usize,
 }
 
-/// A scripted listener or UDP socket.
-struct ScriptedSource {
-    source: Source,
-    open: bool,
-    edge: bool,
-    backlog: VecDeque<ScriptedStream>,
-    /// The errors that the next accepts return before any connection.
-    accept_errors: VecDeque<io::Error>,
-    arrived: VecDeque<(SocketAddr, Vec<u8>)>,
-    receive_errors: VecDeque<io::Error>,
-    sends: VecDeque<ScriptedCall>,
-    sent: Vec<(SocketAddr, Vec<u8>)>,
-}
-
 impl DriverScript {
     pub(super) fn new(sources: &[Source], woken: Arc<AtomicBool>) -> Self {
-        let script = |source: &Source| ScriptedSource {
-            source: *source,
-            open: true,
-            edge: false,
-            backlog: VecDeque::new(),
-            accept_errors: VecDeque::new(),
-            arrived: VecDeque::new(),
-            receive_errors: VecDeque::new(),
-            sends: VecDeque::new(),
-            sent: Vec::new(),
-        };
+        let started = Instant::now();
         Self(Rc::new(RefCell::new(DriverState {
-            now: Instant::now(),
-            sources: sources.iter().map(script).collect(),
+            started,
+            clock: Arc::new(Mutex::new(started)),
+            sources: sources.iter().map(ScriptedSource::new).collect(),
             sockets: Vec::new(),
             attached: Vec::new(),
             events: Vec::new(),
@@ -85,6 +65,7 @@ impl DriverScript {
             fail_register: false,
             last_poll: Polled::default(),
             full_polls: 0,
+            max_events: usize::MAX,
             stream_ids: 0,
         })))
     }
@@ -98,14 +79,29 @@ impl DriverScript {
     }
 
     pub(super) fn advance(&self, by: Duration) {
-        self.state().now += by;
+        *self.clock().lock().unwrap() += by;
+    }
+
+    /// Returns the clock, which any thread may advance.
+    pub(super) fn clock(&self) -> Arc<Mutex<Instant>> {
+        Arc::clone(&self.state().clock)
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        *self.clock().lock().unwrap()
     }
 
     /// Connects a client to listener number `number`.
     pub(super) fn connect(&self, number: usize) -> ScriptedSocket {
+        self.state().stream_ids += 1;
+        self.connect_from(number, ([127, 0, 0, 1], self.state().stream_ids).into())
+    }
+
+    /// Connects a client with the address `addr` to listener number `number`.
+    pub(super) fn connect_from(&self, number: usize, addr: SocketAddr) -> ScriptedSocket {
         let (socket, stream) = ScriptedSocket::pair();
         let mut state = self.state();
-        state.sources[number].backlog.push_back(stream);
+        state.sources[number].backlog.push_back((stream, Peer::Tcp(addr)));
         state.sources[number].edge = true;
         socket
     }
@@ -113,7 +109,7 @@ impl DriverScript {
     /// Attaches a console, which opens when the loop begins.
     pub(super) fn attach(&self, service: ServiceId, framing: Framing) -> ScriptedSocket {
         let (socket, stream) = ScriptedSocket::pair();
-        self.state().attached.push(driver::AttachedConsole { stream, service, framing });
+        self.state().attached.push(AttachedConsole { stream, service, framing });
         socket
     }
 
@@ -136,6 +132,16 @@ impl DriverScript {
         self.state().sources[number].sends.extend(calls);
     }
 
+    /// Forgets the scripted sends: from now on the socket takes every datagram.
+    pub(super) fn clear_sends(&self, number: usize) {
+        self.state().sources[number].sends.clear();
+    }
+
+    /// Returns the datagrams sent from the datagram at position `start` on.
+    pub(super) fn sent_from(&self, number: usize, start: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.state().sources[number].sent[start..].to_vec()
+    }
+
     pub(super) fn sent(&self, number: usize) -> Vec<(SocketAddr, Vec<u8>)> {
         self.state().sources[number].sent.clone()
     }
@@ -152,6 +158,25 @@ impl DriverScript {
         self.state().sources[number].open
     }
 
+    /// Returns true if a poll has yet to report an edge of source number `number`.
+    pub(super) fn has_edge(&self, number: usize) -> bool {
+        self.state().sources[number].edge
+    }
+
+    /// Returns true if the next polls have something to report.
+    pub(super) fn owes_events(&self) -> bool {
+        let state = self.state();
+        state.full_polls > 0
+            || !state.events.is_empty()
+            || state.sources.iter().any(|source| source.open && source.edge)
+            || state.sockets.iter().any(|(_, socket)| !socket.is_closed() && socket.has_edge())
+    }
+
+    /// Returns the registered sockets, with their keys.
+    pub(super) fn sockets(&self) -> Vec<(usize, ScriptedSocket)> {
+        self.state().sockets.clone()
+    }
+
     /// Makes the next poll report this readiness.
     pub(super) fn report(&self, key: usize, readable: bool, writable: bool, eof: bool) {
         let end = if eof { PeerEnd::Reported } else { PeerEnd::Open };
@@ -166,6 +191,11 @@ impl DriverScript {
     /// Makes the next `count` polls partial, full of other events.
     pub(super) fn fill_polls(&self, count: usize) {
         self.state().full_polls = count;
+    }
+
+    /// Lets a poll report at most `sockets` sockets. The others come first in the next poll.
+    pub(super) fn limit_events(&self, sockets: usize) {
+        self.state().max_events = sockets;
     }
 
     pub(super) fn fail_poll(&self, kind: io::ErrorKind) {
@@ -196,11 +226,11 @@ impl Driver for ScriptedDriver {
         self.0.state().sources.iter().map(|script| script.source).collect()
     }
 
-    fn take_consoles(&mut self) -> Vec<driver::AttachedConsole<ScriptedStream>> {
+    fn take_consoles(&mut self) -> Vec<AttachedConsole<ScriptedStream>> {
         std::mem::take(&mut self.0.state().attached)
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(IoEvent)) -> io::Result<driver::PollCoverage> {
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(IoEvent)) -> io::Result<PollCoverage> {
         let mut state = self.0.state();
         state.last_poll = Polled { timeout, events: 0 };
         if let Some(kind) = state.poll_error.take() {
@@ -208,7 +238,7 @@ impl Driver for ScriptedDriver {
         }
         if state.full_polls > 0 {
             state.full_polls -= 1;
-            return Ok(driver::PollCoverage::Partial(1024));
+            return Ok(PollCoverage::Partial(1024));
         }
         let mut events = std::mem::take(&mut state.events);
         if state.woken.swap(false, Ordering::AcqRel) {
@@ -222,27 +252,32 @@ impl Driver for ScriptedDriver {
             }
         }
         state.sockets.retain(|(_, socket)| !socket.is_closed());
+        let (mut visited, mut left) = (0, state.max_events);
         for (key, socket) in &state.sockets {
+            if left == 0 {
+                break;
+            }
+            visited += 1;
             if let Some((readiness, end)) = socket.take_edge() {
+                left -= 1;
                 events.push(IoEvent { key: *key, readiness, end });
             }
         }
+        let coverage = if left > 0 { PollCoverage::Complete } else { PollCoverage::Partial(state.max_events) };
+        state.sockets.rotate_left(visited);
         state.last_poll.events = events.len();
         drop(state);
         events.into_iter().for_each(&mut mark);
-        Ok(driver::PollCoverage::Complete)
+        Ok(coverage)
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(ScriptedStream, Peer)> {
         let mut state = self.0.state();
-        state.stream_ids += 1;
-        let peer = Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], state.stream_ids)));
         let source = &mut state.sources[listener];
         if let Some(error) = source.accept_errors.pop_front() {
             return Err(error);
         }
-        let stream = source.backlog.pop_front().filter(|_| source.open);
-        stream.map(|stream| (stream, peer)).ok_or(io::ErrorKind::WouldBlock.into())
+        source.backlog.pop_front().filter(|_| source.open).ok_or(io::ErrorKind::WouldBlock.into())
     }
 
     fn register(&mut self, stream: &mut ScriptedStream, key: usize) -> io::Result<()> {
@@ -293,6 +328,10 @@ impl Driver for ScriptedDriver {
     }
 
     fn now(&self) -> Instant {
-        self.0.state().now
+        *self.0.clock().lock().unwrap()
+    }
+
+    fn coarse_time(&self) -> Duration {
+        self.now().saturating_duration_since(self.0.state().started)
     }
 }

@@ -52,6 +52,14 @@ impl Chat {
     }
 }
 
+#[cfg(test)]
+impl Chat {
+    /// Panics unless the invariants of the hub hold.
+    pub(crate) fn check(&self) {
+        self.hub.check();
+    }
+}
+
 impl fmt::Debug for Chat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chat(..)")

@@ -71,6 +71,12 @@ pub(in crate::cli) struct LimitArgs {
     /// Datagrams received from one socket in one turn of the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().datagram_budget, help_heading = ADVANCED)]
     datagram_budget: usize,
+    /// Length of a turn of the loop beyond which the log names what took the time; 0: none
+    ///
+    /// The warning has the service, its callback and the peer. The statistics count turns longer
+    /// than 10ms in any case.
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().max_turn), help_heading = ADVANCED)]
+    max_turn: HumanDuration,
     /// Maximum number of threads for blocking jobs, started when first needed
     #[arg(long, value_name = "N", default_value_t = Limits::default().workers, help_heading = ADVANCED)]
     workers: usize,
@@ -99,6 +105,7 @@ impl From<LimitArgs> for Limits {
             accept_budget: args.accept_budget,
             read_budget_bytes: args.read_budget_bytes.0,
             datagram_budget: args.datagram_budget,
+            max_turn: args.max_turn.0,
             workers: args.workers,
             max_queued_jobs: args.max_queued_jobs,
             max_queued_messages: args.max_queued_messages,

@@ -5,7 +5,7 @@ use crate::services::chat::hub::member::{MemberEndpoint, Membership};
 
 impl Hub {
     /// Panics unless members and rooms agree about positions, and all sums match.
-    pub(super) fn check(&self) {
+    pub(in crate::services::chat) fn check(&self) {
         self.members.check();
         self.rooms.check(&self.config);
         self.check_backlog();
