@@ -89,7 +89,7 @@ pub use engine::error::Error;
 pub use engine::handle::{Command, Handle, PostError};
 pub use engine::lag::LongTurns;
 pub use engine::limits::{Limits, SlowConsumer};
-pub use engine::stats::Stats;
+pub use engine::stats::{CauseCounts, Stats, StatsValue};
 #[cfg(any(feature = "chat", feature = "classic"))]
 pub use frame::escape;
 pub use frame::{
@@ -101,7 +101,7 @@ pub use frame::{TextEncoding, UnencodableError};
 pub use net::{Endpoint, ParseEndpointError, SocketStream, descriptor_limit, raise_descriptor_limit};
 pub use reactor::Reactor;
 pub use service::{
-    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
-    ServiceId, ServiceOptions, TimerId,
+    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, PanicPolicy, Peer, RejectionReply,
+    Service, ServiceId, ServiceOptions, TimerId, install_panic_hook,
 };
 pub use threaded::Threaded;

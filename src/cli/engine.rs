@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use clap::ValueEnum;
-use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, ServiceOptions, Stats};
+use switchboard::{
+    Command, Endpoint, Error, Framing, Handle, Limits, Reactor, Service, ServiceId, ServiceOptions, Stats,
+};
 
 /// An engine as named on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -64,6 +66,11 @@ impl AnyEngine {
     /// Returns a pipe that triggers `command` when written to, see [`Reactor::command_pipe`].
     pub(super) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         with_engine!(self, engine => engine.command_pipe(command))
+    }
+
+    /// Returns a handle to the engine.
+    pub(super) fn handle(&self) -> Handle {
+        with_engine!(self, engine => engine.handle())
     }
 
     /// Makes a connection of two open descriptors, see [`Reactor::attach`].

@@ -1,10 +1,11 @@
 //! Errors of the program: a line on standard error and an exit code.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use switchboard::Error;
+
+use super::terminal::stderr;
 
 /// Exit code of a run-time error, such as an address in use.
 const EXIT_FAILED: u8 = 1;
@@ -38,16 +39,21 @@ impl CliError {
 
     /// Writes the error to standard error and returns its exit code.
     pub(super) fn report(&self) -> ExitCode {
-        let mut stderr = io::stderr();
-        let (written, code) = match self {
-            Self::Usage(_) => (writeln!(stderr, "error: {self}; try --help"), EXIT_USAGE),
-            Self::InvalidFile(message) => {
-                (message.lines().try_for_each(|line| writeln!(stderr, "error: {line}")), EXIT_USAGE)
+        let code = match self {
+            Self::Usage(_) => {
+                stderr::print_line(&format!("error: {self}; try --help"));
+                EXIT_USAGE
             }
-            Self::Failed(_) => (writeln!(stderr, "switchboard: {self}"), EXIT_FAILED),
+            Self::InvalidFile(message) => {
+                message.lines().for_each(|line| stderr::print_line(&format!("error: {line}")));
+                EXIT_USAGE
+            }
+            Self::Failed(_) => {
+                stderr::print_line(&format!("switchboard: {self}"));
+                EXIT_FAILED
+            }
         };
         // If standard error is closed, the exit code alone reports the error.
-        drop(written);
         ExitCode::from(code)
     }
 }

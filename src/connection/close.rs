@@ -38,7 +38,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn begin_close(&mut self, reason: CloseReason, service: &str, worker: &mut WorkerContext) -> bool {
         match self.phase {
             Phase::Open => {
-                worker.stats.closed_for_memory += u64::from(matches!(reason, CloseReason::BufferBudget(_)));
+                worker.stats.ends.add(reason.cause(), 1);
                 if reason.is_fault() {
                     worker.stats.faulted += 1;
                 } else {

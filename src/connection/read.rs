@@ -16,7 +16,7 @@ use crate::engine::limits::Limits;
 use crate::frame::BufferPool;
 use crate::service::CloseReason;
 use crate::service::reply_buffer::ReplySource;
-use crate::service::{ConnId, Service};
+use crate::service::{ConnId, GuardedService};
 
 /// The result of one read.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl<S: Stream> Connection<S> {
         input: &mut &[u8],
         received: &[u8],
         id: ConnId,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         worker: &mut WorkerContext,
     ) -> DispatchOutcome {
         let framing = self.framing();
@@ -204,7 +204,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn finish_input(
         &mut self,
         id: ConnId,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         worker: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
         let framing = self.framing();

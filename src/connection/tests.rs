@@ -12,7 +12,7 @@ use crate::service::CloseReason;
 use crate::service::context::{Context, PendingActions, TurnTime};
 use crate::service::reply_buffer::ReplySource;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Peer, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, PanicPolicy, Peer, Service, ServiceId};
 
 struct EchoService;
 
@@ -20,6 +20,10 @@ impl Service for EchoService {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
     }
+}
+
+fn echo_service() -> GuardedService {
+    GuardedService::new(Box::new(EchoService), PanicPolicy::Close)
 }
 
 const ID: ConnId = ConnId(1 << 40);
@@ -44,7 +48,7 @@ fn read(conn: &mut Connection<ScriptedStream>, worker: &mut WorkerContext, buffe
         let received = &buffer[..buffered];
         let mut input = received;
         assert!(matches!(
-            conn.dispatch(&mut input, received, ID, &mut EchoService, worker),
+            conn.dispatch(&mut input, received, ID, &mut echo_service(), worker),
             DispatchOutcome::InputUsed
         ));
         conn.send_replies(ReplySource { received, request: &[] }, worker).unwrap();

@@ -1,19 +1,24 @@
 //! The state of one engine thread, used by its connections one after another.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use log::Level;
 
 use super::state::Connection;
 use super::stream::Stream;
 use super::write_queue::DroppedBatch;
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::lag::Work;
-use crate::engine::limits::Limits;
+use crate::engine::limits::{ACCEPT_PAUSE, Limits};
 use crate::engine::stats::Stats;
-use crate::frame::{BufferPool, Framing};
+use crate::frame::{BufferPool, EncodeError, Framing};
 use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
+use crate::service::panics::{CallbackPanic, PanicReport};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
+use crate::service::warning_limit::LineCause;
 use crate::service::{CloseReason, ConnId, Peer};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
@@ -50,7 +55,35 @@ impl WorkerContext {
 
     /// Logs a warning about a peer of `service`, within the rate limit of its cause.
     pub(crate) fn warn(&self, service: &str, cause: &'static str, line: fmt::Arguments<'_>) {
-        self.pending_actions.warnings.warn(self.clock.timestamp, service, cause, line);
+        self.log(LineCause { level: Level::Warn, service, event: "warnings", cause }, line);
+    }
+
+    fn log(&self, of: LineCause<'_>, line: fmt::Arguments<'_>) {
+        self.pending_actions.warnings.log(self.clock.timestamp, of, line);
+    }
+
+    /// Logs that accepting pauses after `error`. A retry that fails is logged at debug level only.
+    pub(crate) fn warn_of_accept_pause(&self, service: &str, error: &io::Error, is_retry: bool) {
+        let level = if is_retry { Level::Debug } else { Level::Warn };
+        let of = LineCause { level, service, event: "pauses", cause: "accept failed" };
+        let until = format_args!("for {ACCEPT_PAUSE:?} or until a connection closes");
+        self.log(of, format_args!("accept failed: {error}; {service} pauses accepting {until}"));
+    }
+
+    /// Logs that a framing could not carry a payload for other connections, if that happened.
+    pub(crate) fn warn_of_unsent(&self, failure: Option<(Framing, EncodeError)>) {
+        if let Some((framing, error)) = failure {
+            let line = format_args!("message not sent to connections with framing {framing}: {error}");
+            self.warn("", "message not sent", line);
+        }
+    }
+
+    /// Counts and logs a pending connection of `service` that is rejected.
+    pub(crate) fn note_rejection(&mut self, service: &str, peer: &Peer, reason: &CloseReason) {
+        self.stats.refused += 1;
+        self.stats.refusals.add(reason.cause(), 1);
+        let of = LineCause { level: Level::Warn, service, event: "connections rejected", cause: reason.cause() };
+        self.log(of, format_args!("{service} {peer} rejected: {reason}"));
     }
 
     /// Returns true if a datagram may be passed to its service. If its source exceeds `limit`, it
@@ -83,14 +116,35 @@ impl WorkerContext {
         is_admitted
     }
 
-    /// Logs the close of a connection of `service` for the fault of its peer. `name` is the name
+    /// Counts a panic in a callback of `service` about `peer`, and logs it.
+    #[cold]
+    pub(crate) fn note_panic(&mut self, service: &str, peer: Option<&Peer>, panic: &CallbackPanic) {
+        self.stats.panics += 1;
+        let CallbackPanic { callback, report } = panic;
+        match peer {
+            Some(peer) => log::error!("{service} {peer} closed: panic in {callback}: {report}"),
+            None => log::error!("{service} panic in {callback}: {report}"),
+        }
+    }
+
+    /// Counts a panic in a job of `service`, and logs it. The service receives an error.
+    #[cold]
+    pub(crate) fn note_job_panic(&mut self, service: &str, report: &PanicReport) {
+        self.stats.panics += 1;
+        self.warn(service, "panic in a job", format_args!("{service} panic in a job: {report}"));
+    }
+
+    /// Logs the close of a connection of `service` for the fault of its peer. A panic is logged
+    /// already. `name` is the name
     /// that the service knows the peer by.
     pub(crate) fn warn_of_close(&self, service: &str, peer: &Peer, name: Option<&str>, reason: &CloseReason) {
+        if matches!(reason, CloseReason::ServicePanicked) {
+            return;
+        }
+        let of = LineCause { level: Level::Warn, service, event: "connections closed", cause: reason.cause() };
         match name.map(str::escape_debug) {
-            None => self.warn(service, reason.cause(), format_args!("{service} {peer} closed: {reason}")),
-            Some(name) => {
-                self.warn(service, reason.cause(), format_args!("{service} {peer} ({name}) closed: {reason}"));
-            }
+            None => self.log(of, format_args!("{service} {peer} closed: {reason}")),
+            Some(name) => self.log(of, format_args!("{service} {peer} ({name}) closed: {reason}")),
         }
     }
 

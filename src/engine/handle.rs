@@ -26,6 +26,8 @@ pub enum Command {
     Stop,
     /// See [`Handle::log_stats`].
     LogStats,
+    /// Calls the service's [`on_post`](crate::Service::on_post) with the message `()`.
+    Post(ServiceId),
 }
 
 /// The requested commands, one flag each: a repeated request has no further effect.

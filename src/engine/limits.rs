@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::Error;
-use crate::service::Peer;
+use crate::service::{PanicPolicy, Peer};
 
 /// Upper bound of `max_queued_messages`: the queue is allocated in full at the start.
 const MAX_QUEUED_MESSAGES: usize = 1 << 20;
@@ -68,6 +68,8 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// The policy for a peer that reads too slowly.
     pub slow_consumer: SlowConsumer,
+    /// The policy for a panic in a callback of a service.
+    pub panic: PanicPolicy,
     /// Connections that the kernel queues until they are accepted, see listen(2).
     pub backlog: u32,
     /// Connections accepted from one listener in one turn.
@@ -101,6 +103,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(1),
             slow_consumer: SlowConsumer::Disconnect,
+            panic: PanicPolicy::Close,
             backlog: 4096,
             accept_budget: 256,
             read_budget_bytes: 256 * KIB,

@@ -24,8 +24,11 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use log::Level;
+
 use super::limits::Limits;
 use crate::service::time::Timestamp;
+use crate::service::warning_limit::log_limited;
 use crate::service::{CloseReason, Peer};
 
 /// The time for which connections may keep the sum above three quarters of the bound before the
@@ -111,15 +114,17 @@ impl MemoryPolicy {
 
     /// Logs that only the reserve is left.
     pub(crate) fn log_reached(self, sum: u64, open: u64) {
-        log::warn!(
+        let line = format_args!(
             "memory limit reached: connections hold {sum} of {} bytes; the largest holders of {open} are paused",
             self.max_bytes
         );
+        log_limited(Level::Warn, "memory limit reached", line);
     }
 
     /// Logs that the sum has fallen.
     pub(crate) fn log_cleared(sum: u64) {
-        log::info!("memory limit cleared: connections hold {sum} bytes; all are read");
+        let line = format_args!("memory limit cleared: connections hold {sum} bytes; all are read");
+        log_limited(Level::Info, "memory limit cleared", line);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::engine::handle::{Handle, HandleReceiver, pair};
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::net::{self, Endpoint};
-use crate::service::{Service, ServiceId, ServiceOptions};
+use crate::service::{GuardedService, Service, ServiceId, ServiceOptions};
 
 /// Descriptors reserved for other uses than connections: standard streams, the poll instance, files
 /// opened by services, and rejected connections that still receive their reason.
@@ -27,7 +27,7 @@ const RESERVED_THREADS: usize = 500;
 /// A service and its options.
 pub(crate) struct RegisteredService {
     pub(crate) options: ServiceOptions,
-    pub(crate) service: Box<dyn Service + Send>,
+    pub(crate) service: GuardedService,
 }
 
 /// An engine that is being set up, without its sockets.
@@ -49,7 +49,8 @@ impl EngineSetup {
     }
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(RegisteredService { options, service: Box::new(service) });
+        let service = GuardedService::new(Box::new(service), self.limits.panic);
+        self.services.push(RegisteredService { options, service });
         ServiceId(self.services.len() - 1)
     }
 

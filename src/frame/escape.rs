@@ -11,6 +11,9 @@ use std::fmt::Write;
 /// another sender.
 pub(crate) const CONTINUATION_INDENT: &str = "    ";
 
+/// Characters of a peer's text in a line of the log.
+const MAX_EXCERPT_CHARS: usize = 200;
+
 /// Escapes a text of several lines: control characters except the tab, and characters that change
 /// the writing direction. Lines after the first are indented. Text without such characters is
 /// borrowed.
@@ -34,6 +37,23 @@ pub fn text(text: &str) -> Cow<'_, str> {
 /// ```
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, |c| !controls_terminal(c))
+}
+
+/// Escapes text of a peer for a line of the log, as [`line`] does, and cuts it at 200 characters.
+///
+/// ```
+/// use switchboard::escape::excerpt;
+/// assert_eq!(excerpt("one\ttwo"), r"one\ttwo");
+/// assert_eq!(excerpt(&"x".repeat(1000)).chars().count(), 201);
+/// ```
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    let (start, _) = text.char_indices().nth(MAX_EXCERPT_CHARS).map_or((text, ""), |(end, _)| text.split_at(end));
+    let escaped = line(start);
+    match escaped.char_indices().nth(MAX_EXCERPT_CHARS) {
+        Some((end, _)) => format!("{}…", escaped.split_at(end).0).into(),
+        None if start.len() < text.len() => format!("{escaped}…").into(),
+        None => escaped,
+    }
 }
 
 /// Formats bytes as two lowercase hexadecimal digits each.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use smallvec::SmallVec;
 
 use super::encode::encode;
+use super::error::EncodeError;
 use super::framing::Framing;
 use super::payload::{BatchId, Payload};
 
@@ -48,6 +49,8 @@ pub(crate) struct SharedFrames<'a> {
     memory: BatchMemory,
     /// One entry per framing; `None` if the framing can carry none of the payloads.
     encoded: SmallVec<[(Framing, Option<Arc<Batch>>); 2]>,
+    /// The first payload that a framing cannot carry.
+    failure: Option<(Framing, EncodeError)>,
 }
 
 impl Drop for Batch {
@@ -92,36 +95,49 @@ impl Batch {
 impl<'a> SharedFrames<'a> {
     /// The memory of the encoded batches is counted in `memory`.
     pub(crate) fn new(payloads: &'a [Payload], id: BatchId, memory: &BatchMemory) -> Self {
-        Self { payloads, id, memory: memory.clone(), encoded: SmallVec::new() }
+        Self { payloads, id, memory: memory.clone(), encoded: SmallVec::new(), failure: None }
     }
 
     /// Returns the payloads encoded with `framing`; `None` if the framing can carry none of them.
     pub(crate) fn encode_with(&mut self, framing: Framing) -> Option<&Arc<Batch>> {
         let at = self.encoded.iter().position(|(known, _)| *known == framing).unwrap_or_else(|| {
-            self.encoded.push((framing, encode_batch(framing, self.payloads, self.id, &self.memory).map(Arc::new)));
+            let (batch, failure) = encode_batch(framing, self.payloads, self.id, &self.memory);
+            self.encoded.push((framing, batch.map(Arc::new)));
+            self.failure = self.failure.take().or(failure.map(|error| (framing, error)));
             self.encoded.len() - 1
         });
         self.encoded.get(at)?.1.as_ref()
     }
+
+    /// Returns the first payload's failure, if a framing could not carry it. The payload is left out
+    /// there.
+    pub(crate) fn take_failure(&mut self) -> Option<(Framing, EncodeError)> {
+        self.failure.take()
+    }
 }
 
-/// Encodes those of `payloads` that `framing` can carry. Logs each of the others, once for all
-/// receivers.
-fn encode_batch(framing: Framing, payloads: &[Payload], id: BatchId, memory: &BatchMemory) -> Option<Batch> {
+/// Encodes those of `payloads` that `framing` can carry. Returns the error of the first of the
+/// others.
+fn encode_batch(
+    framing: Framing,
+    payloads: &[Payload],
+    id: BatchId,
+    memory: &BatchMemory,
+) -> (Option<Batch>, Option<EncodeError>) {
     if framing == Framing::Raw
         && let [only] = payloads
     {
-        return Some(Batch::new(only.clone(), only.len(), 1, id, memory));
+        return (Some(Batch::new(only.clone(), only.len(), 1, id, memory)), None);
     }
     let payload_bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
     let mut bytes = Vec::with_capacity(payload_bytes + payloads.len() * RESERVED_OVERHEAD_BYTES);
-    let mut frames = 0;
+    let (mut frames, mut failure) = (0, None);
     for payload in payloads {
         match encode(framing, payload, &mut bytes) {
             Ok(()) => frames += 1,
-            Err(error) => log::warn!("message not sent to connections with framing {framing}: {error}"),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
     let capacity = bytes.capacity();
-    (frames > 0).then(|| Batch::new(bytes.into(), capacity, frames, id, memory))
+    ((frames > 0).then(|| Batch::new(bytes.into(), capacity, frames, id, memory)), failure)
 }

@@ -55,13 +55,10 @@ impl<D: Driver> EventLoop<D> {
         let Some(state) = self.shared.sources.get_mut(number) else { return };
         let service = state.source.service;
         self.shared.worker.stats.accept_pauses += 1;
-        let level = if state.accepting == AcceptState::Retrying { log::Level::Debug } else { log::Level::Warn };
+        let is_retry = state.accepting == AcceptState::Retrying;
         state.accepting = AcceptState::Paused;
-        log::log!(
-            level,
-            "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
-            self.shared.service_name(service)
-        );
+        let name = self.shared.service_name(service);
+        self.shared.worker.warn_of_accept_pause(name, error, is_retry);
         self.shared.deadlines.set(reserved_key(number), self.shared.worker.clock.timestamp + ACCEPT_PAUSE);
     }
 
@@ -69,10 +66,9 @@ impl<D: Driver> EventLoop<D> {
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.shared.rejection_reason(&peer);
         if let Some(reason) = &rejection {
-            self.shared.worker.stats.refused += 1;
-            self.shared.worker.stats.refused_for_memory += u64::from(matches!(reason, CloseReason::BufferBudget(_)));
-            let name = self.shared.service_name(service);
-            self.shared.worker.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
+            let Shared { services, worker, .. } = &mut self.shared;
+            let name = services.get(service.0).map_or("", |registered| &registered.options.name);
+            worker.note_rejection(name, &peer, reason);
             if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
                 return;
             }
@@ -106,7 +102,9 @@ impl<D: Driver> EventLoop<D> {
         let key =
             self.connections.insert(Connection::new(stream, peer, service, framing, &self.shared.worker.limits, now));
         if let Err(error) = self.driver.register(self.connections.get_mut(key)?.stream_mut(), key) {
-            log::warn!("poll registration failed: {error}; closed {} {peer}", self.shared.service_name(service));
+            let name = self.shared.service_name(service);
+            let line = format_args!("poll registration failed: {error}; closed {name} {peer}");
+            self.shared.worker.warn(name, "poll registration", line);
             self.connections.remove(key);
             return None;
         }

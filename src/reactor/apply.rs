@@ -2,7 +2,7 @@
 //!
 //! No action makes a callback here, so callbacks never nest.
 
-use super::shared::Shared;
+use super::shared::{Shared, name_of};
 use super::targets::Targets;
 use crate::connection::Stream;
 use crate::engine::jobs::JobOwner;
@@ -10,7 +10,7 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
-use crate::service::{CloseReason, ConnId, ServiceId};
+use crate::service::{CloseReason, ConnId, JobOutput, ServiceId};
 
 impl Shared {
     /// Applies the actions of a callback of `service`, in order. The replies of the current
@@ -63,6 +63,16 @@ impl Shared {
                     self.worker.stats.jobs += 1;
                     self.threads.job_pools.start(JobOwner { service, conn, job, bytes }, work);
                 }
+                Action::RequestStats(job) => {
+                    if let Some(conn) = &mut targets.current {
+                        conn.job_started(0);
+                    }
+                    let stats = self.stats();
+                    let output = JobOutput::of(Box::new(|| Box::new(stats)));
+                    self.threads.job_pools.add_done(JobOwner { service, conn, job, bytes: 0 }, output);
+                    // Step 7 of this turn or the next delivers it.
+                    self.threads.woken = true;
+                }
                 Action::NotifyWritable => {
                     if let Some(conn) = &mut targets.current {
                         conn.request_writable();
@@ -75,6 +85,10 @@ impl Shared {
                     }
                 }
                 Action::Drain => {}
+                Action::Panicked(panic) => {
+                    let peer = targets.current.as_ref().map(|conn| conn.peer());
+                    self.worker.note_panic(name_of(&self.services, service), peer, &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is
@@ -115,6 +129,7 @@ impl Shared {
                 Err(reason) => self.begin_close(id.0, conn, reason),
             }
         }
+        self.worker.warn_of_unsent(frames.take_failure());
     }
 
     /// Closes a connection for a service. The replies of the current connection are sent before its

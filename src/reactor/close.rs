@@ -20,7 +20,7 @@ impl<D: Driver> EventLoop<D> {
             let Some(reason) = step.conn.close_reason().cloned() else { continue };
             let mut name = None;
             step.call_service(|service, cx| {
-                name = if reason.is_fault() { service.peer_name(cx.conn()) } else { None };
+                name = if reason.is_fault() { service.peer_name(cx) } else { None };
                 service.on_close(cx, &reason);
             });
             if reason.is_fault() {

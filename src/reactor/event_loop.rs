@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use super::driver::{Driver, PollCoverage, SourceKind, WAKE_KEY};
-use super::shared::Shared;
+use super::shared::{Shared, name_of};
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
@@ -26,7 +26,7 @@ use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::TimerOwner;
 use crate::service::context::Context;
-use crate::service::{ConnId, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 /// The loop and its whole state.
 pub(super) struct EventLoop<D: Driver> {
@@ -58,7 +58,7 @@ impl<D: Driver> EventLoop<D> {
         }
         self.close_all();
         self.shared.worker.pending_actions.warnings.report_all();
-        Ok(self.shared.worker.stats)
+        Ok(self.shared.stats())
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -232,7 +232,11 @@ impl<D: Driver> EventLoop<D> {
     }
 
     fn deliver_jobs(&mut self) {
-        for (owner, output) in self.shared.threads.job_pools.take_done() {
+        for (owner, mut output) in self.shared.threads.job_pools.take_done() {
+            if let Some(report) = output.take_panic() {
+                let Shared { services, worker, .. } = &mut self.shared;
+                worker.note_job_panic(name_of(services, owner.service), &report);
+            }
             match self.connections.get_mut(owner.conn.0) {
                 Some(conn) => conn.job_ended(owner.bytes),
                 // The bytes of a removed connection's job have stayed in the sum.
@@ -261,7 +265,10 @@ impl<D: Driver> EventLoop<D> {
 
     fn run_command(&mut self, command: Command) {
         match command {
-            Command::LogStats => log::info!("{}", self.shared.worker.stats),
+            Command::LogStats => log::info!("{}", self.shared.stats()),
+            Command::Post(service) => {
+                self.call_service(Work::POST, service, ConnId::NONE, |service, cx| service.on_post(cx, Box::new(())));
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.shared.run_state = RunState::Stopped,
         }
@@ -274,7 +281,7 @@ impl<D: Driver> EventLoop<D> {
         work: Work,
         service: ServiceId,
         id: ConnId,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let (current, mut others) = self.connections.split(id.0);
         let mut targets = Targets { id, current, others: &mut others };

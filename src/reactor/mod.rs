@@ -168,6 +168,10 @@ impl Reactor {
     ///
     /// # Errors
     /// [`Error::Poll`] if polling fails. Nothing that a peer does ends the loop.
+    ///
+    /// # Panics
+    /// If a callback of a service panics and [`Limits::panic`] is
+    /// [`PanicPolicy::Abort`](crate::PanicPolicy::Abort).
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
         let driver = MioDriver::new(self.sources);

@@ -18,11 +18,12 @@ use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
+use crate::engine::stats::Stats;
 use crate::engine::timers::ServiceTimers;
 use crate::frame::BufferPool;
 use crate::service::context::{Context, PendingActions};
 use crate::service::reply_buffer::ReplySource;
-use crate::service::{CloseReason, Service, ServiceId};
+use crate::service::{CloseReason, GuardedService, ServiceId};
 
 /// The size of the receive buffer. All connections share it: a read's whole frames are dispatched
 /// from it without a copy.
@@ -94,7 +95,15 @@ impl Shared {
 
     /// Returns the name of a service for the log.
     pub(super) fn service_name(&self, service: ServiceId) -> &str {
-        self.services.get(service.0).map_or("", |registered| &registered.options.name)
+        name_of(&self.services, service)
+    }
+
+    /// Returns the counters, and the gauges and counters that others keep.
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.worker.stats.clone();
+        self.threads.job_pools.add_counts(&mut stats);
+        stats.log_lines_left_out = self.worker.pending_actions.warnings.left_out();
+        stats
     }
 
     /// Returns the number of connections that have a slot.
@@ -114,11 +123,11 @@ impl Shared {
         &mut self,
         service: ServiceId,
         targets: &mut Targets<'_, '_, S>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let Some(registered) = self.services.get_mut(service.0) else { return };
         let mut cx = self.worker.callback_context(targets.id, targets.current.as_deref());
-        callback(registered.service.as_mut(), &mut cx);
+        callback(&mut registered.service, &mut cx);
         self.apply_actions(service, targets);
         if let Some(conn) = &mut targets.current {
             self.send_replies(targets.id.0, conn, &[]);
@@ -139,7 +148,7 @@ impl Shared {
     /// callback is under way. No [`end_step`](Self::end_step) has to follow: the one after
     /// `on_close` decides how the close goes on, and a connection that is over now is ended here.
     pub(super) fn begin_close<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>, reason: CloseReason) {
-        let name = self.services.get(conn.service().0).map_or("", |registered| &registered.options.name);
+        let name = name_of(&self.services, conn.service());
         if conn.begin_close(reason, name, &mut self.worker) {
             self.ending.closing.push_back(key);
         } else if conn.phase() == Phase::Closed {
@@ -169,4 +178,9 @@ impl Shared {
             self.limit_memory(key, conn);
         }
     }
+}
+
+/// Returns the name of a service for the log.
+pub(super) fn name_of(services: &[RegisteredService], service: ServiceId) -> &str {
+    services.get(service.0).map_or("", |registered| &registered.options.name)
 }

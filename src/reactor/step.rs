@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::targets::Targets;
 use crate::connection::{Connection, DispatchOutcome, Phase, ReadOutcome, Stream};
 use crate::engine::slab::Others;
-use crate::service::{CloseReason, ConnId, Context, Service, ServiceId};
+use crate::service::{CloseReason, ConnId, Context, GuardedService, ServiceId};
 
 /// One connection at work, and all that its callbacks may act on.
 pub(super) struct Step<'a, S> {
@@ -41,7 +41,7 @@ impl<S: Stream> Step<'_, S> {
     }
 
     /// Makes one callback that is not about a frame.
-    pub(super) fn call_service(&mut self, callback: impl FnOnce(&mut dyn Service, &mut Context<'_>)) {
+    pub(super) fn call_service(&mut self, callback: impl FnOnce(&mut GuardedService, &mut Context<'_>)) {
         let Self { key, service, conn, others, shared } = self;
         shared.call_service(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others }, callback);
     }
@@ -111,7 +111,7 @@ impl<S: Stream> Step<'_, S> {
         loop {
             let Self { key, service, conn, shared, .. } = self;
             let Some(registered) = shared.services.get_mut(service.0) else { return 0 };
-            let called = registered.service.as_mut();
+            let called = &mut registered.service;
             let outcome = conn.dispatch(&mut input, bytes, ConnId(*key), called, &mut shared.worker);
             shared.turn_end.take_dropped(*key, &mut shared.worker.dropped);
             // Replies that borrow from the input come before the actions. Others stay in the reply
@@ -150,7 +150,7 @@ impl<S: Stream> Step<'_, S> {
     fn finish_input(&mut self) {
         let Self { key, service, conn, shared, .. } = self;
         let Some(registered) = shared.services.get_mut(service.0) else { return };
-        match conn.finish_input(ConnId(*key), registered.service.as_mut(), &mut shared.worker) {
+        match conn.finish_input(ConnId(*key), &mut registered.service, &mut shared.worker) {
             Ok(()) => {
                 self.apply_actions();
                 self.send_replies(&[]);

@@ -17,7 +17,8 @@ use crate::frame::BatchId;
 /// [instance](crate::ServiceOptions::per_connection) for one connection, receives one call at a
 /// time; the calling thread may differ from call to call. How an engine treats the service, such as
 /// the threads for its jobs, is in [`ServiceOptions`](crate::ServiceOptions). A panic in a callback
-/// is a bug and ends the engine. For bad input, send an error or close the connection.
+/// is a bug: it closes the connection that the callback is about, see
+/// [`PanicPolicy`](crate::PanicPolicy). For bad input, send an error or close the connection.
 ///
 /// ```
 /// use switchboard::{Context, Service};

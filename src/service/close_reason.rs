@@ -50,6 +50,8 @@ pub enum CloseReason {
     /// All connections together hold more than `Limits::max_buffered_bytes` (the value), and this
     /// one held the most, or was rejected.
     BufferBudget(usize),
+    /// A callback of the service about this connection has panicked.
+    ServicePanicked,
     /// The engine is stopping.
     ShuttingDown,
     /// The service closed the connection, with its own text.
@@ -78,6 +80,7 @@ impl CloseReason {
             Self::MaxConnections(_) => "too many connections",
             Self::NoThread => "no thread",
             Self::BufferBudget(_) => "memory limit",
+            Self::ServicePanicked => "panic",
             Self::ShuttingDown => "shutdown",
             Self::Service(_) => "closed by the service",
         }
@@ -110,6 +113,7 @@ impl fmt::Display for CloseReason {
             Self::BufferBudget(limit) => {
                 write!(f, "server is short of memory: its connections hold {limit} bytes, the most they may")
             }
+            Self::ServicePanicked => f.write_str("the service failed"),
             Self::ShuttingDown => f.write_str("server is shutting down"),
             Self::Service(text) => f.write_str(text),
         }

@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use log::Level;
 use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
+use super::panics::CallbackPanic;
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
-use super::warning_limit::WarningLimit;
+use super::warning_limit::{LineCause, WarningLimit};
 use crate::frame::{BatchId, EncodeError, Framing, Payload, encode};
 use crate::net::udp_batch::SendBatch;
 
@@ -71,7 +73,6 @@ pub(crate) struct PendingActions {
 const NUMBERS_PER_BLOCK: u64 = 1024;
 
 impl Default for PendingActions {
-    /// Returns the actions of an engine with one thread.
     fn default() -> Self {
         Self {
             actions: Vec::new(),
@@ -120,8 +121,11 @@ pub(crate) enum Action {
     Hold(ConnId, usize),
     /// A job, and the bytes that it holds.
     Offload(JobId, usize, JobFn),
+    RequestStats(JobId),
     NotifyWritable,
     Drain,
+    /// The callback has panicked.
+    Panicked(Box<CallbackPanic>),
 }
 
 /// A job: work that may block.
@@ -296,6 +300,14 @@ impl Context<'_> {
         self.pending.actions.push(Action::Hold(conn, bytes));
     }
 
+    /// Requests the engine's statistics. They come as the [`Stats`](crate::Stats) of an
+    /// [`on_job`](crate::Service::on_job), without a worker thread. The connection stays open.
+    pub fn request_stats(&mut self) -> JobId {
+        let id = JobId(self.pending.next_number());
+        self.pending.actions.push(Action::RequestStats(id));
+        id
+    }
+
     /// Requests one call of [`on_writable`](crate::Service::on_writable) when the output queued for
     /// this connection is below low water, which may already be the case. A service that sends more
     /// than should be held in memory sends one piece per call.
@@ -314,12 +326,21 @@ impl Context<'_> {
     }
 
     /// Logs a warning about a peer, such as the reason for closing its connection. Of each `cause`
-    /// at most 10 warnings are logged in 10 s, so that peers cannot fill the log; one line then
-    /// gives the number of those left out. `line` is formatted only if it is logged.
-    ///
-    /// The engine logs the closes that are its own, see [`CloseReason::is_fault`].
+    /// at most 10 lines are logged in 10 s, and fewer while it goes on, so that peers cannot fill
+    /// the log; one line then has the number of those left out. `line` is formatted only if it is
+    /// logged. The engine logs the closes that are its own, see [`CloseReason::is_fault`].
     pub fn warn(&self, cause: &'static str, line: impl fmt::Display) {
-        self.pending.warnings.warn(self.clock.timestamp, "", cause, format_args!("{line}"));
+        self.log(Level::Warn, cause, line);
+    }
+
+    /// Logs a line about a peer at level `info`, with the limit of [`warn`](Self::warn).
+    pub fn inform(&self, cause: &'static str, line: impl fmt::Display) {
+        self.log(Level::Info, cause, line);
+    }
+
+    fn log(&self, level: Level, cause: &'static str, line: impl fmt::Display) {
+        let of = LineCause { level, service: "", event: "lines", cause };
+        self.pending.warnings.log(self.clock.timestamp, of, format_args!("{line}"));
     }
 
     /// Drains the engine, as [`Handle::drain`](crate::Handle::drain) does.

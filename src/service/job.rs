@@ -3,22 +3,46 @@
 use std::any::Any;
 use std::{fmt, io};
 
+use super::context::JobFn;
+use super::panics::{PanicReport, catch};
+
 /// The output of a job, or the error that took its place.
-pub struct JobOutput(pub(crate) Result<Box<dyn Any + Send>, JobError>);
+pub struct JobOutput {
+    result: Result<Box<dyn Any + Send>, JobError>,
+    /// The panic of the work, until the engine has logged it.
+    panic: Option<PanicReport>,
+}
 
 impl JobOutput {
+    /// Runs the work of a job on the calling thread.
+    pub(crate) fn of(work: JobFn) -> Self {
+        match catch(work) {
+            Ok(value) => Self { result: Ok(value), panic: None },
+            Err(panic) => Self { result: Err(JobError::Panicked), panic: Some(panic) },
+        }
+    }
+
+    pub(crate) fn rejected() -> Self {
+        Self { result: Err(JobError::Rejected), panic: None }
+    }
+
+    /// Removes and returns the panic of the work.
+    pub(crate) fn take_panic(&mut self) -> Option<PanicReport> {
+        self.panic.take()
+    }
+
     /// Returns the value that the work returned.
     ///
     /// # Errors
     /// [`JobError`] if the work did not return a value of type `T`.
     pub fn take<T: 'static>(self) -> Result<T, JobError> {
-        self.0?.downcast().map(|value| *value).map_err(|_| JobError::WrongType)
+        self.result?.downcast().map(|value| *value).map_err(|_| JobError::WrongType)
     }
 }
 
 impl fmt::Debug for JobOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.result {
             Ok(_) => f.write_str("JobOutput(..)"),
             Err(error) => write!(f, "JobOutput({error})"),
         }

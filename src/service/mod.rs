@@ -6,9 +6,11 @@
 mod callbacks;
 mod close_reason;
 pub(crate) mod context;
+mod guarded;
 pub(crate) mod ids;
 mod job;
 mod options;
+pub(crate) mod panics;
 mod peer;
 pub(crate) mod reply_buffer;
 #[cfg(test)]
@@ -20,10 +22,13 @@ pub(crate) mod warning_limit;
 pub use callbacks::{Message, Service};
 pub use close_reason::CloseReason;
 pub use context::Context;
+pub(crate) use guarded::GuardedService;
+pub use guarded::PanicPolicy;
 pub use ids::{ConnId, JobId, ServiceId, TimerId};
 pub use job::{JobError, JobOutput};
 pub(crate) use options::InstanceFactory;
 pub use options::{RejectionReply, ServiceOptions};
+pub use panics::install_panic_hook;
 pub use peer::Peer;
 
 pub use crate::frame::BatchId;

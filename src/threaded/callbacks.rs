@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 
 use super::connection_thread::ConnectionThread;
 use super::lifecycle::lock;
+use super::offloaded_job::JobResult;
 use super::socket::ConnStream;
-use super::worker::{CurrentConnection, JobResult, Worker};
+use super::worker::{CurrentConnection, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::engine::lag::Work;
-use crate::service::{CloseReason, Context, Service};
+use crate::service::{CloseReason, Context, GuardedService};
 
 impl ConnectionThread {
     /// Dispatches the frames in `bytes` to the service, applies its actions and sends its replies.
@@ -67,7 +68,7 @@ impl ConnectionThread {
         &mut self,
         work: Work,
         conn: &mut Connection<ConnStream>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         self.with_service(work, conn, &[], |worker, service, current, inbox| {
             let (service_id, conn_id) = (current.conn.service(), current.id);
@@ -98,7 +99,7 @@ impl ConnectionThread {
         received: &[u8],
         callbacks: impl FnOnce(
             &mut Worker,
-            &mut dyn Service,
+            &mut GuardedService,
             &mut CurrentConnection<'_>,
             Result<(), CloseReason>,
         ) -> Result<R, CloseReason>,
@@ -133,9 +134,12 @@ impl ConnectionThread {
 
     /// Passes the result of a job to the service.
     pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, result: JobResult) {
-        let JobResult { job, bytes, output } = result;
+        let JobResult { job, bytes, mut output } = result;
         self.worker.read_clock();
         conn.job_ended(bytes);
+        if let Some(report) = output.take_panic() {
+            self.worker.context.note_job_panic(&self.own.service_slot.name, &report);
+        }
         self.call_service(Work::JOB, conn, |service, cx| service.on_job(cx, job, output));
         self.end_step(conn);
         self.worker.publish();
@@ -191,7 +195,7 @@ impl ConnectionThread {
         {
             let mut name = None;
             self.call_service(Work::CLOSE, conn, |service, cx| {
-                name = if reason.is_fault() { service.peer_name(cx.conn()) } else { None };
+                name = if reason.is_fault() { service.peer_name(cx) } else { None };
                 service.on_close(cx, &reason);
             });
             if reason.is_fault() {

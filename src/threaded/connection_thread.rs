@@ -25,7 +25,7 @@ use crate::engine::run_state::RunState;
 use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::time::Timestamp;
-use crate::service::{CloseReason, ConnId, Peer, Service};
+use crate::service::{CloseReason, ConnId, GuardedService, Peer};
 
 /// Reports the peer's end of stream while input is not polled for. Only Linux has it.
 #[cfg(target_os = "linux")]
@@ -50,7 +50,7 @@ pub(super) struct ConnectionStart {
     shared: Arc<EngineShared>,
     thread_stats: Arc<ThreadStats>,
     own: OwnConnection,
-    instance: Option<Box<dyn Service + Send>>,
+    instance: Option<GuardedService>,
     socket: Arc<dyn ConnSocket>,
     peer: Peer,
     access: ConnectionAccess,
@@ -141,7 +141,8 @@ impl PendingConnection {
         now: Timestamp,
     ) -> io::Result<ConnectionStart> {
         let Self { socket, peer, framing, notifier, has_read_timeout } = self;
-        let instance = service_slot.per_connection.as_ref().map(|factory| factory());
+        let instance = service_slot.per_connection.as_ref();
+        let instance = instance.map(|factory| GuardedService::instance(factory, shared.limits.panic));
         let stream = ConnStream::new(Arc::clone(&socket));
         let conn = Connection::new(stream, peer, service_slot.id, framing, &shared.limits, now);
         let (reachability, access, shared_conn) = if instance.is_some() {
@@ -263,9 +264,9 @@ impl ConnectionThread {
     pub(super) fn run_job(&mut self, access: &mut ConnectionAccess) -> Option<SocketWait> {
         let job = self.worker.jobs.pop_front()?;
         let result = match self.own.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
-            Some(None) => job.reject(),
-            Some(Some(_permit)) => job.run(),
-            None => job.run(),
+            Some(None) => job.reject(&mut self.worker.context.stats),
+            Some(Some(_permit)) => job.run(&self.worker.shared.jobs),
+            None => job.run(&self.worker.shared.jobs),
         };
         access.with(|conn| {
             self.handle_job_result(conn, result);

@@ -19,7 +19,7 @@ use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Context, Service, ServiceId};
+use crate::service::{ConnId, Context, GuardedService, ServiceId};
 
 /// Bytes of the buffer into which input of rejected connections is discarded.
 const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
@@ -174,6 +174,9 @@ impl ControlThread {
                 self.worker.publish();
                 log::info!("{}", self.worker.shared.stats());
             }
+            Command::Post(service) => {
+                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())))
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.worker.shared.advance_state(RunState::Stopped),
         }
@@ -213,13 +216,13 @@ impl ControlThread {
         &mut self,
         work: Work,
         service: ServiceId,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let Some(service_slot) = self.worker.shared.service_slot(service).map(Arc::clone) else { return };
         let Some(mut service_guard) = service_slot.lock() else { return };
         let began = self.worker.shared.system.now();
-        self.worker.call_service(service_guard.as_mut(), (service, ConnId::NONE), None, callback);
-        self.worker.run_turn_end(service_guard.as_mut(), service, None);
+        self.worker.call_service(&mut service_guard, (service, ConnId::NONE), None, callback);
+        self.worker.run_turn_end(&mut service_guard, service, None);
         drop(service_guard);
         self.worker.note_callbacks(began, work, &service_slot.name, None);
         self.worker.deliver();
@@ -227,8 +230,12 @@ impl ControlThread {
 
     /// Calls `on_job` for each finished job without a connection.
     fn call_on_job(&mut self) {
-        for (owner, output) in self.worker.shared.control.take_done_jobs() {
+        for (owner, mut output) in self.worker.shared.control.take_done_jobs() {
             self.worker.shared.memory.adjust(owner.bytes as u64, 0);
+            if let Some(report) = output.take_panic() {
+                let name = self.worker.shared.service_slot(owner.service).map_or("", |slot| &slot.name);
+                self.worker.context.note_job_panic(name, &report);
+            }
             self.call_service(Work::JOB, owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
     }

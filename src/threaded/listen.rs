@@ -18,7 +18,6 @@ use super::worker::Worker;
 use crate::connection::{Connection, Phase};
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::lag::Work;
-use crate::engine::limits::ACCEPT_PAUSE;
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
 use crate::net::Notifier;
@@ -37,8 +36,6 @@ pub(super) struct AcceptThread {
     notifier: Option<Notifier>,
     /// The failure to accept is logged. It is logged again after accepting has succeeded.
     accept_failure_logged: bool,
-    /// The failure to start a thread is logged.
-    thread_failure_logged: bool,
     /// Dropped after the listener is closed: fields are dropped in order of declaration.
     _wait_guard: WaitGuard,
 }
@@ -73,7 +70,6 @@ impl AcceptThread {
             number,
             notifier: None,
             accept_failure_logged: false,
-            thread_failure_logged: false,
             _wait_guard: wait_guard,
         }
     }
@@ -138,12 +134,7 @@ impl AcceptThread {
         self.worker.publish();
         // Retries that fail in the same way are logged at debug level only.
         let logged = std::mem::replace(&mut self.accept_failure_logged, true);
-        let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        log::log!(
-            level,
-            "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
-            self.service_slot.name
-        );
+        self.worker.context.warn_of_accept_pause(&self.service_slot.name, error, logged);
     }
 
     fn admit(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer) {
@@ -156,12 +147,11 @@ impl AcceptThread {
             reason
         } else if let Err(error) = self.start_connection(&socket, peer) {
             shared.slots.release(false, peer);
-            let level = if self.thread_failure_logged { log::Level::Debug } else { log::Level::Warn };
-            self.thread_failure_logged = true;
-            log::log!(level, "thread start failed: {error}; rejecting {} {peer}", self.service_slot.name);
+            let name = &self.service_slot.name;
+            let line = format_args!("thread start failed: {error}; rejecting {name} {peer}");
+            self.worker.context.warn(name, "thread start failed", line);
             CloseReason::NoThread
         } else {
-            self.thread_failure_logged = false;
             self.worker.context.stats.accepted += 1;
             self.worker.publish();
             return;
@@ -184,12 +174,8 @@ impl AcceptThread {
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.
     fn reject(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer, reason: CloseReason) {
         let shared = Arc::clone(&self.worker.shared);
-        self.worker.context.stats.refused += 1;
-        let is_for_memory = matches!(reason, CloseReason::BufferBudget(_));
-        self.worker.context.stats.refused_for_memory += u64::from(is_for_memory);
+        self.worker.context.note_rejection(&self.service_slot.name, &peer, &reason);
         self.worker.publish();
-        let name = &self.service_slot.name;
-        self.worker.context.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
         if shared.rejected.is_full() {
             return;
         }
@@ -285,7 +271,7 @@ impl UdpThread {
             self.worker.apply(self.service_slot.id, ConnId::NONE, None);
             self.queue_datagrams();
         }
-        self.worker.run_turn_end(service.as_mut(), self.service_slot.id, None);
+        self.worker.run_turn_end(&mut service, self.service_slot.id, None);
         drop(service);
         self.worker.note_callbacks(began, Work::DATAGRAMS, &service_slot.name, None);
         self.queue_datagrams();

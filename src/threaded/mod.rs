@@ -2,11 +2,11 @@
 //!
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
-//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection,
-//! with its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread that called
-//! `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has the
-//! connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait for. [`socket`] calls the
-//! operating system.
+//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, with
+//! its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread
+//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has
+//! the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
+//! for. [`socket`] calls the operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
@@ -21,6 +21,7 @@ mod inbox;
 mod lag;
 mod lifecycle;
 mod listen;
+mod offloaded_job;
 mod routes;
 mod shared;
 mod shared_connection;
@@ -195,7 +196,8 @@ impl Threaded {
     /// engine's start. Nothing that a peer does ends the engine.
     ///
     /// # Panics
-    /// If a callback of a service panics, on any thread: the engine ends and the panic continues
+    /// If a callback of a service panics, on any thread, and [`Limits::panic`] is
+    /// [`PanicPolicy::Abort`](crate::PanicPolicy::Abort): the engine ends and the panic continues
     /// here.
     pub fn run(self) -> Result<Stats, Error> {
         let Self { setup, listeners, udp_bindings, pipes, consoles, control, system } = self;

@@ -80,6 +80,14 @@ impl Routes {
         }));
     }
 
+    /// Moves the thread's counts by cause to those of all threads. Connections end and are rejected
+    /// seldom, so these counts need no place of their own in each thread.
+    pub(super) fn count_causes(&self, stats: &mut Stats) {
+        let mut sum = lock(&self.ended_stats);
+        sum.ends.append(&mut stats.ends);
+        sum.refusals.append(&mut stats.refusals);
+    }
+
     /// Counts a console that has become a connection.
     pub(super) fn count_console(&self) {
         lock(&self.ended_stats).accepted += 1;

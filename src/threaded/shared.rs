@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::held_memory::HeldMemory;
 use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
+use super::offloaded_job::JobGauges;
 use super::routes::{RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
@@ -23,7 +24,9 @@ use crate::net::Notifier;
 use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
 use crate::service::warning_limit::WarningLimit;
-use crate::service::{ConnId, InstanceFactory, JobOutput, Peer, RejectionReply, Service, ServiceId, ServiceOptions};
+use crate::service::{
+    ConnId, GuardedService, InstanceFactory, JobOutput, Peer, RejectionReply, ServiceId, ServiceOptions,
+};
 
 /// The state shared by all threads.
 pub(super) struct EngineShared {
@@ -40,6 +43,8 @@ pub(super) struct EngineShared {
     pub(super) accepting: AcceptControl,
     pub(super) lifecycle: Lifecycle,
     pub(super) control: ControlRequests,
+    /// The jobs that connections have offloaded.
+    pub(super) jobs: JobGauges,
     pub(super) lag: Lag,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
@@ -80,6 +85,7 @@ impl EngineShared {
             accepting,
             lifecycle,
             control,
+            jobs: JobGauges::default(),
             lag: Lag::default(),
             id_counter: Arc::default(),
             warnings,
@@ -133,9 +139,12 @@ impl EngineShared {
 
     /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
-        let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        let shared_bytes = self.memory.batches.bytes();
-        let mut stats = Stats { open, buffered_bytes, shared_bytes, ..self.routes.stats() };
+        let mut stats = self.routes.stats();
+        (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
+        stats.shared_bytes = self.memory.batches.bytes();
+        self.control.add_job_counts(&mut stats);
+        self.jobs.add_to(&mut stats);
+        stats.log_lines_left_out = self.warnings.left_out();
         self.lag.add_to(&mut stats);
         stats
     }
@@ -153,7 +162,7 @@ pub(super) struct ServiceSlot {
     pub(super) answers_per_second: u32,
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
-    service: Mutex<Box<dyn Service + Send>>,
+    service: Mutex<GuardedService>,
 }
 
 impl ServiceSlot {
@@ -164,38 +173,39 @@ impl ServiceSlot {
         Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
     }
 
-    /// Locks the service. Returns `None` once a callback has panicked.
-    pub(super) fn lock(&self) -> Option<MutexGuard<'_, Box<dyn Service + Send>>> {
+    /// Locks the service. Returns `None` once a callback has panicked and the policy is to end the
+    /// engine.
+    pub(super) fn lock(&self) -> Option<MutexGuard<'_, GuardedService>> {
         self.service.lock().ok()
     }
 }
 
 /// The service of a connection: an instance for it alone, or one that is shared.
 pub(super) enum ServiceRef {
-    Instance(Box<dyn Service + Send>),
+    Instance(GuardedService),
     Shared(Arc<ServiceSlot>),
 }
 
 /// A service that no other thread can call meanwhile.
 pub(super) enum ServiceGuard<'a> {
-    Instance(&'a mut (dyn Service + Send)),
-    Shared(MutexGuard<'a, Box<dyn Service + Send>>),
+    Instance(&'a mut GuardedService),
+    Shared(MutexGuard<'a, GuardedService>),
 }
 
 impl ServiceRef {
     pub(super) fn lock(&mut self) -> Option<ServiceGuard<'_>> {
         match self {
-            Self::Instance(service) => Some(ServiceGuard::Instance(service.as_mut())),
+            Self::Instance(service) => Some(ServiceGuard::Instance(service)),
             Self::Shared(service_slot) => service_slot.lock().map(ServiceGuard::Shared),
         }
     }
 }
 
 impl ServiceGuard<'_> {
-    pub(super) fn get(&mut self) -> &mut dyn Service {
+    pub(super) fn get(&mut self) -> &mut GuardedService {
         match self {
-            Self::Instance(service) => *service,
-            Self::Shared(service) => service.as_mut(),
+            Self::Instance(service) => service,
+            Self::Shared(service) => service,
         }
     }
 }
@@ -287,6 +297,16 @@ impl ControlRequests {
 
     pub(super) fn start_job(&self, owner: JobOwner, work: JobFn) {
         lock(&self.job_pools).start(owner, work);
+    }
+
+    /// Adds the output of a job that took no thread.
+    pub(super) fn add_done_job(&self, owner: JobOwner, output: JobOutput) {
+        lock(&self.job_pools).add_done(owner, output);
+        self.notify();
+    }
+
+    fn add_job_counts(&self, stats: &mut Stats) {
+        lock(&self.job_pools).add_counts(stats);
     }
 
     pub(super) fn take_done_jobs(&self) -> Vec<(JobOwner, JobOutput)> {

@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::lifecycle::lock;
+use super::offloaded_job::OffloadedJob;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
@@ -22,7 +22,7 @@ use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
 use crate::service::context::{Action, Context, JobFn, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, JobOutput, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -59,22 +59,6 @@ pub(super) struct CurrentConnection<'a> {
     pub(super) received: &'a [u8],
 }
 
-/// A job that a callback has offloaded.
-pub(super) struct OffloadedJob {
-    service: ServiceId,
-    id: JobId,
-    bytes: usize,
-    work: JobFn,
-}
-
-/// A finished job.
-pub(super) struct JobResult {
-    pub(super) job: JobId,
-    /// The bytes that it held.
-    pub(super) bytes: usize,
-    pub(super) output: JobOutput,
-}
-
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
         let pending_actions = PendingActions::shared(&shared.id_counter, &shared.warnings);
@@ -108,10 +92,10 @@ impl Worker {
     /// service's lock, and calls [`run_turn_end`](Self::run_turn_end) before it releases it.
     pub(super) fn call_service(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         (service_id, conn_id): (ServiceId, ConnId),
         current: Option<CurrentConnection<'_>>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let conn = current.as_ref().map(|current| &*current.conn);
         callback(service, &mut self.context.callback_context(conn_id, conn));
@@ -122,7 +106,7 @@ impl Worker {
     #[inline]
     pub(super) fn run_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -133,7 +117,7 @@ impl Worker {
 
     fn call_on_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -203,7 +187,7 @@ impl Worker {
                 },
                 Action::Offload(id, bytes, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob { service, id, bytes, work };
+                    let job = OffloadedJob::new(service, id, bytes, work, &self.shared.jobs);
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
                             current.conn.job_started(bytes);
@@ -212,12 +196,31 @@ impl Worker {
                         _ => self.engine_jobs.push(job),
                     }
                 }
+                Action::RequestStats(job) => match &mut current {
+                    Some(current) if callback_conn == current.id => {
+                        current.conn.job_started(0);
+                        let shared = Arc::clone(&self.shared);
+                        let work: JobFn = Box::new(move || Box::new(shared.stats()));
+                        self.jobs.push_back(OffloadedJob::new(service, job, 0, work, &self.shared.jobs));
+                    }
+                    _ => {
+                        let stats = self.shared.stats();
+                        let output = JobOutput::of(Box::new(|| Box::new(stats)));
+                        let owner = JobOwner { service, conn: ConnId::NONE, job, bytes: 0 };
+                        self.shared.control.add_done_job(owner, output);
+                    }
+                },
                 Action::NotifyWritable => {
                     if let Some(current) = current.as_mut().filter(|current| callback_conn == current.id) {
                         current.conn.request_writable();
                     }
                 }
                 Action::Drain => self.shared.control.request_drain(),
+                Action::Panicked(panic) => {
+                    let own = current.as_ref().filter(|current| current.id == callback_conn);
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.note_panic(name, own.map(|current| current.conn.peer()), &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is
@@ -246,7 +249,10 @@ impl Worker {
                 self.undelivered.push(route);
             }
         }
-        let Some(current) = current else { return };
+        let Some(current) = current else {
+            self.context.warn_of_unsent(frames.take_failure());
+            return;
+        };
         // A connection still receives output from its own `on_close`.
         let receives =
             current.conn.phase() == Phase::Open || (callback_conn == own_id && current.conn.accepts_output());
@@ -259,6 +265,7 @@ impl Worker {
             }
             current.note_dropped(&mut self.context);
         }
+        self.context.warn_of_unsent(frames.take_failure());
     }
 
     /// Delivers inboxes, sends datagrams, and starts jobs without a connection, whose results go to
@@ -286,7 +293,7 @@ impl Worker {
                 _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for OffloadedJob { service, id: job, bytes, work } in self.engine_jobs.drain(..) {
+        for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {
             self.shared.memory.adjust(0, bytes as u64);
             self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
@@ -313,7 +320,11 @@ impl Worker {
 
     #[inline]
     pub(super) fn publish(&mut self) {
-        self.thread_stats.publish(&mut self.context.stats);
+        let stats = &mut self.context.stats;
+        self.thread_stats.publish(stats);
+        if !stats.ends.is_empty() || !stats.refusals.is_empty() {
+            self.shared.routes.count_causes(stats);
+        }
     }
 }
 
@@ -331,19 +342,5 @@ impl CurrentConnection<'_> {
         {
             shared_conn.note_dropped(&mut context.dropped);
         }
-    }
-}
-
-impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection. A panic gives
-    /// [`JobError::Panicked`].
-    pub(super) fn run(self) -> JobResult {
-        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
-    }
-
-    /// Rejects the job.
-    pub(super) fn reject(self) -> JobResult {
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
     }
 }

@@ -29,7 +29,7 @@ fn a_slow_callback_is_named_in_the_statistics<E: Engine>() {
     client.echo(b"slow one");
     client.echo(b"quick");
     client.echo(b"slow two");
-    assert!(running.counters()["long_turns/5/on_frame/test"] >= 2);
+    assert!(running.counters()["long_turns_by_work/5/on_frame/test"] >= 2);
     drop(client);
     let stats = running.drain();
     assert!(stats.long_turns >= 2 && stats.longest_turn >= SLOW, "{stats}");

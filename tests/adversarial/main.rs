@@ -8,6 +8,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "cli")]
+mod guard {
+    pub(crate) use crate::support::guard;
+}
+
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "../cli/program.rs"]
+mod program;
+
 mod descriptors;
 mod fairness;
 mod last_words;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 18] = [
+pub(crate) const LIMITS: [&str; 19] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
@@ -15,6 +15,7 @@ pub(crate) const LIMITS: [&str; 18] = [
     "--drain-timeout",
     "--linger-timeout",
     "--slow-consumer",
+    "--panic",
     "--backlog",
     "--accept-budget",
     "--read-budget-bytes",

@@ -52,6 +52,29 @@ impl Program {
         Self { child, stdout, stderr }
     }
 
+    /// Starts it with its standard error in the caller's hands.
+    #[allow(dead_code, reason = "the adversarial tests use it")]
+    pub(crate) fn start_with_log(command: &mut Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stderr(log).spawn().unwrap();
+        let (stdout, stderr) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
+        // The command would keep its copy of the pipe open.
+        command.stderr(Stdio::null());
+        Self { child, stdout, stderr }
+    }
+
+    /// Waits for its end, if its standard error is not read here.
+    #[allow(dead_code, reason = "the adversarial tests use it")]
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let begun = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < guard(), "the program does not end");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The next line that it prints.
     #[allow(dead_code, reason = "the documents' tests use it")]
     pub(crate) fn line(&mut self) -> Option<String> {

@@ -131,7 +131,9 @@ fn the_counters_are_logged_on_request() {
     assert_echoes(&client, b"\0\0\0\x01x");
     server.signal(Signal::USR1);
     let line = server.logged("accepted=1");
-    assert!(line.contains("INFO") && line.contains("bytes_in=5"), "{line}");
+    assert!(line.contains("INFO") && line.contains("connections: open=1 "), "{line}");
+    let line = server.logged("traffic: ");
+    assert!(line.contains("bytes_in=5"), "{line}");
     assert_echoes(&client, b"\0\0\0\x01y");
 }
 

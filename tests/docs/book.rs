@@ -67,6 +67,10 @@ fn limits_page_names_every_limit_flag() {
     for flag in ["--config", "--listen", "--port-base", "--framing", "--engine", "--verbose", "--quiet", "--help"] {
         assert!(known.remove(flag), "{flag} is not in the help");
     }
+    for flag in ["--log-format", "--stats-every", "--stats-file"] {
+        assert!(known.remove(flag), "{flag} is not in the help");
+        assert!(read("docs/operating.md").contains(flag), "{flag} is not in docs/operating.md");
+    }
     // The options of a service are in its own help and on its page.
     let pages = [
         ("echo", "services"),
@@ -88,4 +92,37 @@ fn limits_page_names_every_limit_flag() {
         }
     }
     assert_eq!(flags(&read("docs/limits.md")), known);
+}
+
+/// Returns the counters that a row of the table in `docs/overload.md` names.
+fn counters_of(row: &str) -> Vec<String> {
+    let column = row.split(" | ").nth(3).unwrap_or_default();
+    column.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn counters_of_the_contract_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stats.json");
+    let args = ["serve", "echo", "--listen", "127.0.0.1:0", "--stats-file", file.to_str().unwrap()];
+    let mut server =
+        crate::program::Program::start(crate::program::command(&args).stdout(std::process::Stdio::piped()));
+    server.address("tcp");
+    server.signal(crate::program::Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let contract = read("docs/overload.md");
+    let rows: Vec<_> = contract.lines().filter(|line| line.starts_with("| ") && line.contains("](#")).collect();
+    assert_eq!(rows.len(), 10);
+    let reasons = read("src/service/close_reason.rs");
+    for name in rows.iter().flat_map(|row| counters_of(row)) {
+        match name.split_once('/') {
+            None => assert!(stats.get(&name).is_some(), "{name} is not in the statistics"),
+            Some((table, cause)) => {
+                assert!(stats[table].is_object(), "{table} is not in the statistics");
+                let cause = format!("\"{}\"", cause.replace('_', " "));
+                assert!(reasons.contains(&cause), "no connection closes for {name}");
+            }
+        }
+    }
 }

@@ -69,7 +69,7 @@ fn unfinished_frames_of_own_instances_are_closed<E: Engine>() {
     let (running, addr, holders) = exceed_memory_bound::<E>(Echo.options("test"), Echo);
     running.await_counter("buffered_bytes", |bytes| bytes >= 3 << 20);
     Client::connect(addr).echo(b"there is room for a newcomer");
-    running.await_counter("closed_for_memory", |closed| closed >= 1);
+    running.await_counter("faulted", |closed| closed >= 1);
     let faulted = running.counters()["faulted"];
     assert!((1..8).contains(&faulted), "{faulted} of 8 connections were closed");
     drop(holders);

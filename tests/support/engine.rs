@@ -165,17 +165,22 @@ thread_local! {
     static COUNTERS: RefCell<Option<Sender<String>>> = const { RefCell::new(None) };
 }
 
+/// The lines that the engines of this process have logged as errors.
+pub(crate) static LOGGED_ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// A logger that forwards the counters of an engine to the test that runs it.
 struct CounterLogger;
 
 impl log::Log for CounterLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() == log::Level::Info
+        matches!(metadata.level(), log::Level::Info | log::Level::Error)
     }
 
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
-        if line.starts_with("open=") {
+        if record.level() == log::Level::Error {
+            LOGGED_ERRORS.lock().unwrap().push(line);
+        } else if line.starts_with("open=") {
             COUNTERS.with_borrow(|counters| {
                 if let Some(counters) = counters {
                     let _ = counters.send(line);

@@ -8,7 +8,7 @@
 //! [`guard()`] bounds the wait if the engine is broken.
 
 mod client;
-mod engine;
+pub(crate) mod engine;
 mod guard;
 mod service;
 mod wire;

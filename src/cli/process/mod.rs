@@ -17,7 +17,7 @@ pub(super) mod signals;
 pub(super) use descriptors::raise_descriptor_limit;
 pub(super) use machine::{MachineInfo, local_ports};
 pub(super) use pinning::{CpuAssignment, PinnedCpus};
-pub(super) use probe::{ProcessProbe, ProcessSample, ProcessUsage};
+pub(super) use probe::{ProcessProbe, ProcessSample, ProcessUsage, own_rss_bytes};
 pub(super) use requirements::LoadRequirements;
 pub(super) use server::{ServeCommand, ServerProcess, kill_with_parent};
 pub(super) use signals::Interrupt;

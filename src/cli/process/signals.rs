@@ -96,7 +96,7 @@ pub(in crate::cli) fn end_by_signal(signal: i32) {
 }
 
 /// Lets signals write to the command pipes of an engine: the first SIGINT, SIGTERM or SIGHUP
-/// drains, and each SIGUSR1 logs the counters. No thread waits for them: a second thread, even an
+/// drains, and each SIGUSR1 gives the command `on_usr1`. No thread waits for them: a second thread, even an
 /// idle one, would slow down every system call of the reactor, because the kernel then locks the
 /// state that threads share.
 ///
@@ -107,11 +107,12 @@ pub(in crate::cli) fn end_by_signal(signal: i32) {
 /// # Errors
 /// [`CliError::Failed`] if a pipe cannot be opened or a handler cannot be installed.
 pub(in crate::cli) fn send_commands(
+    on_usr1: Command,
     mut open: impl FnMut(Command) -> io::Result<UnixStream>,
 ) -> Result<SecondSignal, CliError> {
     let mut register = || {
         let second = SecondSignal::watch()?;
-        let commands = [(SIGINT, Command::Drain), (SIGTERM, Command::Drain), (SIGUSR1, Command::LogStats)];
+        let commands = [(SIGINT, Command::Drain), (SIGTERM, Command::Drain), (SIGUSR1, on_usr1)];
         let hangup = (!is_ignored(SIGHUP)).then_some((SIGHUP, Command::Drain));
         let mut commands = commands.into_iter().chain(hangup);
         commands.try_for_each(|(signal, command)| pipe::register(signal, open(command)?).map(drop))?;

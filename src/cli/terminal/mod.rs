@@ -6,6 +6,8 @@
 pub(in crate::cli) mod capabilities;
 mod input_line;
 mod line_editor;
+mod line_writer;
+mod nonblocking_output;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod sanitize;
 mod saved_terminal;

@@ -1,9 +1,12 @@
 //! Standard output. It may be a pipe whose reader has gone, as in `switchboard help | head`.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use serde::Serialize;
 
+use super::line_writer::LineWriter;
+use super::nonblocking_output::NonblockingOutput;
 use super::sanitize;
 use crate::cli::error::CliError;
 
@@ -16,6 +19,13 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), CliError> {
 pub(in crate::cli) fn print_bytes(bytes: &[u8]) -> Result<bool, CliError> {
     let mut stdout = io::stdout().lock();
     is_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Prints lines of a program that must not wait for the reader of its standard output. What the
+/// reader does not take now, a thread writes.
+pub(in crate::cli) fn print_without_waiting(text: &str) -> Result<(), CliError> {
+    let writer = LineWriter::new(NonblockingOutput::new(io::stdout().as_fd()), |_| String::new());
+    is_closed(writer.write(text.as_bytes())).map(drop)
 }
 
 /// Prints a value as one line of JSON. On a terminal, characters that control it are written as

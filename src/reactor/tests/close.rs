@@ -6,6 +6,7 @@ use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 use crate::frame::plural::counted;
+use crate::service::install_panic_hook;
 
 #[test]
 fn eof_between_frames_is_an_orderly_close() {
@@ -310,4 +311,21 @@ fn a_send_to_itself_precedes_the_reply_after_it() {
     socket.send(&framed(["send-then-reply words"]));
     test.run_until_idle();
     assert_eq!(received(&socket), ["sent words", "replied words"]);
+}
+
+#[test]
+fn a_panic_in_a_callback_closes_its_connection_only() {
+    install_panic_hook();
+    let mut test = TestLoop::new(Limits::default());
+    let (one, other) = (test.connect(), test.connect());
+    test.log();
+    one.send(&framed(["hello", "act x", "bug", "never"]));
+    other.send(&framed(["hello"]));
+    test.run_until_idle();
+    assert_eq!(received(&one), ["hello", "act x"]);
+    assert!(one.is_shut_down());
+    assert_eq!(received(&other), ["hello"]);
+    assert_eq!(test.log(), ["close 0 the service failed"]);
+    let stats = &test.event_loop.shared.worker.stats;
+    assert_eq!((stats.panics, stats.faulted), (1, 1));
 }

@@ -77,6 +77,6 @@ fn the_statistics_name_the_long_turns() {
     socket.send(&framed(["hello"]));
     test.run_until_idle();
     let line = test.event_loop.shared.worker.stats.to_string();
-    assert!(line.contains(" long_turns=2 longest_turn_us=11000 long_turns/5/on_open/service=1"), "{line}");
-    assert!(line.ends_with(" long_turns/5/on_frame/service=1"), "{line}");
+    assert!(line.contains(" long_turns=2 longest_turn_us=11000 long_turns_by_work/5/on_open/service=1"), "{line}");
+    assert!(line.ends_with(" long_turns_by_work/5/on_frame/service=1"), "{line}");
 }

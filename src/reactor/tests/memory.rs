@@ -136,7 +136,11 @@ fn at_the_memory_limit_the_largest_are_closed_at_once() {
         assert!(test.event_loop.shared.memory_sum() < 120_000);
     }
     let counters = &test.event_loop.shared.worker.stats;
-    assert_eq!((counters.closed_for_memory, counters.faulted), (6, 6), "at each excess, until 75,000 bytes are left");
+    assert_eq!(
+        (counters.ends.get("memory limit"), counters.faulted),
+        (6, 6),
+        "at each excess, until 75,000 bytes are left"
+    );
 }
 
 /// A batch is counted once, and each of its receivers answers for it.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::{TestLoop, decode_frames, framed};
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket};
 use crate::engine::limits::{Limits, SlowConsumer};
+use crate::service::install_panic_hook;
 use crate::service::scripted_service::LossReport;
 
 /// One event. Its client or connection is chosen by number, modulo their count.
@@ -60,7 +61,7 @@ fn request() -> impl Strategy<Value = ClientRequest> {
         2 => (0usize..8).prop_map(ClientRequest::Send),
         3 => Just(ClientRequest::All),
         1 => (0usize..8).prop_map(ClientRequest::Kick),
-        2 => prop::sample::select(vec!["close", "timer 10", "timer 0", "cancel", "job x", "panic", "quiet"])
+        2 => prop::sample::select(vec!["close", "timer 10", "timer 0", "cancel", "job x", "panic", "quiet", "bug"])
             .prop_map(ClientRequest::Word),
     ]
 }
@@ -268,6 +269,7 @@ proptest! {
         loss_report in prop::sample::select(vec![LossReport::None, LossReport::Broadcast]),
         ops in prop::collection::vec(op(), 1..80),
     ) {
+        install_panic_hook();
         let mut test = TestLoop::new(limits);
         test.service.script().close_reply = close_reply;
         test.service.script().loss_report = loss_report;

@@ -15,15 +15,13 @@ use super::run::{CommandLimits, CommandResult, run};
 use super::session::{ExecSession, ExecState, PendingAnswer, QueuedRequest};
 use super::spawner::Spawner;
 use super::wire::{ExecDialect, READY};
+use crate::frame::escape::excerpt;
 use crate::service::CloseReason;
 use crate::service::Context;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, ServiceOptions, TimerId};
 
 /// The time for which an answer waits for the client's `Start`.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Characters of a command line in the log.
-const MAX_LOGGED_CHARS: usize = 200;
 
 /// The service that runs allowed commands and sends their output.
 ///
@@ -116,7 +114,7 @@ impl Exec {
             Err(Rejection { text, closes }) => {
                 cx.warn(
                     "exec rejected request",
-                    format_args!("exec {}: request '{}' rejected: {text}", session.peer, name.escape_debug()),
+                    format_args!("exec {}: request '{}' rejected: {}", session.peer, excerpt(&name), excerpt(&text)),
                 );
                 self.send_answer(cx, Answer::rejection(name, &text), closes);
             }
@@ -130,7 +128,7 @@ impl Exec {
             return;
         };
         let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
-        log::info!("exec {}: starts {}", session.peer, for_log(&command));
+        cx.inform("exec starts", format_args!("exec {}: starts {}", session.peer, for_log(&command)));
         session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
         let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
         let shared = Arc::clone(&self.shared);
@@ -298,15 +296,11 @@ impl fmt::Debug for Exec {
     }
 }
 
-/// Formats a command for the log: escaped, on one line, truncated.
+/// Formats a command for the log.
 fn for_log(command: &AllowedCommand) -> String {
     let words = std::iter::once(&command.name).chain(&command.arguments);
-    let line = words.take(MAX_LOGGED_CHARS).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let mut shown: String = line.chars().take(MAX_LOGGED_CHARS).flat_map(char::escape_debug).collect();
-    if line.chars().nth(MAX_LOGGED_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    excerpt(&line).into_owned()
 }
 
 #[cfg(test)]

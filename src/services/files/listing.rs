@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::fs::{DirEntry, Metadata, ReadDir};
+use log::Level;
 
 use super::open;
 use super::outcome::Outcome;
 use super::shared::FilesShared;
 use super::wire::{self, FilesError, FilesErrorCode, ListedFile, Listing, MAX_FRAME_BYTES};
+use crate::frame::escape::excerpt;
+use crate::service::warning_limit::log_limited;
 
 /// Entries read in one piece of work.
 const ENTRIES_PER_PIECE: usize = 512;
@@ -97,7 +100,9 @@ impl ListingWalk {
                     }
                 }
                 Some(Err(error)) => {
-                    log::warn!("files: listing of {} incomplete: {error}", folder.display());
+                    let shown = folder.to_string_lossy();
+                    let line = format_args!("files: listing of '{}' incomplete: {error}", excerpt(&shown));
+                    log_limited(Level::Warn, "files incomplete listings", line);
                     self.truncated = true;
                     self.current = None;
                 }

@@ -7,9 +7,11 @@ use std::io;
 use std::path::{Component, Path};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use log::Level;
 use rustix::io::Errno;
 
 use super::wire::{FilesError, FilesErrorCode, MAX_NAME_BYTES, too_long};
+use crate::service::warning_limit::log_limited;
 
 /// Opens a regular file for reading.
 pub(super) fn open(root: &Dir, name: &Path) -> Result<(File, Metadata), FilesError> {
@@ -84,7 +86,7 @@ pub(super) fn client_error(error: &io::Error) -> FilesError {
         (_, io::ErrorKind::PermissionDenied) => (FilesErrorCode::Refused, "it may not be read"),
         (_, io::ErrorKind::InvalidInput) => (FilesErrorCode::Refused, "it is no name"),
         _ => {
-            log::warn!("files: {error}");
+            log_limited(Level::Warn, "files system errors", format_args!("files: {error}"));
             (FilesErrorCode::Failed, "it cannot be read")
         }
     };

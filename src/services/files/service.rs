@@ -68,7 +68,8 @@ impl Service for Files {
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
         match cx.framing() {
             Some(framing) if !self.shared.dialect.supports(framing) => {
-                log::warn!("files: dialect {} does not work with framing {framing}", self.shared.dialect);
+                let dialect = self.shared.dialect;
+                cx.warn("files framing", format_args!("files: dialect {dialect} does not work with framing {framing}"));
                 cx.close("its framing does not fit the dialect");
             }
             _ => _ = self.sessions.insert(cx.conn(), FilesSession::new(Arc::clone(&self.shared), *peer)),

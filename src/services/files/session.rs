@@ -16,6 +16,7 @@ use super::shared::FilesShared;
 use super::task::FilesTask;
 use super::wire::{self, FilesError, FilesErrorCode, FilesErrorReply, FilesRequest};
 use crate::frame::Payload;
+use crate::frame::escape::excerpt;
 use crate::service::Context;
 use crate::service::{JobError, JobId, JobOutput, Peer, TimerId};
 
@@ -64,7 +65,8 @@ impl FilesSession {
     pub(super) fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         match (self.shared.dialect, &self.step) {
             (FilesDialect::Plain, SessionStep::Idle) => {
-                self.current = format!("{:?}", String::from_utf8_lossy(payload.get(..256).unwrap_or(payload)));
+                self.current =
+                    format!("'{}'", excerpt(&String::from_utf8_lossy(payload.get(..256).unwrap_or(payload))));
                 let names = possible_names(payload);
                 self.work(cx, FilesTask::bytes(Arc::clone(&self.shared), names));
             }
@@ -124,7 +126,8 @@ impl FilesSession {
     /// jobs and output, but not for a timer.
     pub(super) fn on_close(&mut self, cx: &mut Context<'_>) {
         if let SessionStep::Retrying(..) = std::mem::replace(&mut self.step, SessionStep::Ended) {
-            log::warn!("files {}: no worker thread for {}", self.peer, self.current);
+            let line = format_args!("files {}: no worker thread for {}", self.peer, self.current);
+            cx.warn("files without a worker thread", line);
             if self.shared.dialect == FilesDialect::Framed {
                 cx.reply(&error_reply(FilesError::new(FilesErrorCode::Busy, "too much is going on; ask again later")));
             }
@@ -134,11 +137,11 @@ impl FilesSession {
     fn next_request(&mut self, cx: &mut Context<'_>) {
         match self.queued.pop_front() {
             Some(Ok(FilesRequest::Get { get, offset })) => {
-                self.current = format!("{get:?} from {offset}");
+                self.current = format!("'{}' from {offset}", excerpt(&get));
                 self.work(cx, FilesTask::resumable(Arc::clone(&self.shared), get, offset));
             }
             Some(Ok(FilesRequest::List { list })) => {
-                self.current = format!("the listing of {list:?}");
+                self.current = format!("the listing of '{}'", excerpt(&list));
                 self.work(cx, FilesTask::list(Arc::clone(&self.shared), list));
             }
             Some(Err(error)) => {

@@ -169,7 +169,7 @@ fn a_started_task_serves_its_connection_and_frees_the_slot() {
         assert!(socket.is_closed());
         assert_eq!(rig.shared.stats().open, 0);
         assert!(rig.shared.lifecycle.threads.is_idle());
-        assert_eq!(rig.shared.lifecycle.has_failed(), request == "bug");
+        assert!(!rig.shared.lifecycle.has_failed());
         if request == "hello" {
             assert_eq!(received(&socket), ["hello"]);
         }

@@ -7,7 +7,7 @@ use super::Rig;
 use crate::connection::scripted_stream::received;
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
-use crate::service::ServiceId;
+use crate::service::{PanicPolicy, ServiceId, install_panic_hook};
 
 #[test]
 fn nothing_follows_a_close_by_another_connection() {
@@ -129,8 +129,8 @@ fn a_timer_fires_when_due_unless_another_thread_cancels_it() {
 }
 
 #[test]
-fn a_panic_in_a_callback_stops_every_thread() {
-    let mut rig = Rig::new(Limits::default());
+fn a_panic_in_a_callback_stops_every_thread_if_the_policy_says_so() {
+    let mut rig = Rig::new(Limits { panic: PanicPolicy::Abort, ..Limits::default() });
     let mut other = rig.connect();
     rig.log();
     rig.handle.post(ServiceId(0), Box::new("not a String")).unwrap();
@@ -141,4 +141,20 @@ fn a_panic_in_a_callback_stops_every_thread() {
     assert!(other.has_ended() && other.socket.written().is_empty());
     assert!(rig.log().is_empty(), "no service is called again");
     assert!(rig.shared.lifecycle.take_panic().is_some());
+}
+
+#[test]
+fn a_panic_in_a_callback_closes_its_connection_only() {
+    install_panic_hook();
+    for new in [Rig::new as fn(Limits) -> Rig, Rig::with_instances] {
+        let rig = new(Limits::default());
+        let (mut one, mut other) = rig.connect_two();
+        one.send(["hello", "bug", "never"]);
+        assert_eq!(received(&one.socket), ["hello"]);
+        assert!(one.socket.is_shut_down());
+        assert_eq!(rig.log(), ["close 0 the service failed"]);
+        other.send(["hello"]);
+        assert_eq!(received(&other.socket), ["hello"]);
+        assert_eq!((rig.shared.stats().panics, rig.shared.stats().faulted), (1, 1));
+    }
 }

@@ -90,6 +90,7 @@ impl Rig {
         let control = Arc::new(Notifier::new().unwrap());
         let notifier = Arc::clone(&control);
         let mut setup = EngineSetup::new(Limits::default(), Arc::new(move || notifier.notify())).unwrap();
+        setup.limits.panic = limits.panic;
         setup.add_service(options, service.clone());
         let system =
             ScriptedSystem(Arc::new(Mutex::new(SystemState { now: Instant::now(), fails: false, tasks: Vec::new() })));

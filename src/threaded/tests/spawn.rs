@@ -18,7 +18,7 @@ use crate::frame::Payload;
 use crate::guard::guard;
 use crate::net::Endpoint;
 use crate::service::Context;
-use crate::service::{ConnId, Peer, Service, ServiceOptions};
+use crate::service::{ConnId, PanicPolicy, Peer, Service, ServiceOptions, install_panic_hook};
 use crate::threaded::Threaded;
 use crate::threaded::lifecycle::{STACK_BYTES, System};
 
@@ -135,7 +135,8 @@ fn a_failed_start_of_an_engine_thread_is_an_error() {
 #[test]
 fn a_panic_on_any_thread_ends_the_engine_and_continues_in_run() {
     for per_connection in [true, false] {
-        let (running, _handle, addr) = serve(TestSpawner::default(), per_connection, Limits::default());
+        let limits = Limits { panic: PanicPolicy::Abort, ..Limits::default() };
+        let (running, _handle, addr) = serve(TestSpawner::default(), per_connection, limits);
         let mut others = [connect(addr), connect(addr)];
         for other in &others {
             send(other, b"hello");
@@ -150,16 +151,40 @@ fn a_panic_on_any_thread_ends_the_engine_and_continues_in_run() {
     }
 }
 
-/// The deepest paths: frames of the largest size, writes of many pieces, a logger that formats each
-/// line.
-#[test]
-fn half_the_stack_is_enough() {
+/// Installs a logger that formats each line.
+fn install_logger() {
     #[cfg(feature = "cli")]
     let _ = env_logger::Builder::new()
         .filter_level(log::LevelFilter::Trace)
         .format_timestamp_millis()
         .target(env_logger::Target::Pipe(Box::new(io::sink())))
         .try_init();
+}
+
+#[test]
+fn half_the_stack_is_enough_for_the_log_line_of_a_panic() {
+    install_logger();
+    install_panic_hook();
+    for per_connection in [true, false] {
+        let (running, handle, addr) = serve(TestSpawner::default(), per_connection, Limits::default());
+        let other = connect(addr);
+        send(&other, b"hello");
+        assert_eq!(receive(&other), b"hello");
+        let mut stream = connect(addr);
+        send(&stream, b"panic");
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        send(&other, b"still served");
+        assert_eq!(receive(&other), b"still served");
+        handle.stop();
+        assert_eq!(running.join().unwrap().unwrap().panics, 1);
+    }
+}
+
+/// The deepest paths: frames of the largest size, writes of many pieces, a logger that formats each
+/// line.
+#[test]
+fn half_the_stack_is_enough() {
+    install_logger();
     for per_connection in [true, false] {
         let limits = Limits { max_write_buffer_bytes: 64 << 20, ..Limits::default() };
         let (running, handle, addr) = serve(TestSpawner::default(), per_connection, limits.clone());

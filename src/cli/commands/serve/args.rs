@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -18,6 +19,8 @@ use switchboard::{Framing, escape};
 use super::limits::LimitArgs;
 use super::services::{self, BuiltinService, ServiceArgs};
 use crate::cli::engine::EngineName;
+use crate::cli::logging::LogFormat;
+use crate::cli::units::HumanDuration;
 
 /// The help heading of a service's own flags.
 pub(super) const OWN: &str = "Service options";
@@ -71,7 +74,39 @@ pub(super) struct ServeFlags {
     #[command(flatten)]
     pub(super) service_args: ServiceArgs,
     #[command(flatten)]
+    pub(super) reports: ReportArgs,
+    #[command(flatten)]
     pub(super) limits: LimitArgs,
+}
+
+/// The help heading of the log and the statistics.
+pub(super) const REPORTS: &str = "Log and statistics";
+
+/// The flags of the log and the statistics.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = REPORTS)]
+pub(super) struct ReportArgs {
+    /// Format of the log
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
+    /// Log the statistics at this interval: current values, and rates since the last time
+    ///
+    /// SIGUSR1 logs all of them at once. --quiet silences neither.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub(super) stats_every: Option<HumanDuration>,
+    /// Write the statistics as JSON to this file, every 10 s or at the interval of --stats-every
+    ///
+    /// Also on SIGUSR1 and at the end. The file is replaced whole, so that no reader sees half of
+    /// it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) stats_file: Option<PathBuf>,
+}
+
+fn interval(text: &str) -> Result<HumanDuration, &'static str> {
+    match text.parse()? {
+        HumanDuration(Duration::ZERO) => Err("not an interval: write a time above zero, such as 10s"),
+        interval => Ok(interval),
+    }
 }
 
 impl ServeArgs {

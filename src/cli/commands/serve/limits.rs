@@ -1,6 +1,6 @@
 //! A flag for each limit of the engine, with the limit's name and default.
 
-use switchboard::{Limits, SlowConsumer};
+use switchboard::{Limits, PanicPolicy, SlowConsumer};
 
 use crate::cli::named_value::one_of;
 use crate::cli::units::{HumanDuration, Size};
@@ -51,6 +51,12 @@ pub(in crate::cli) struct LimitArgs {
     /// oldest queued message.
     #[arg(long, value_name = "POLICY", value_parser = one_of(SlowConsumer::NAMES), default_value_t = Limits::default().slow_consumer)]
     slow_consumer: SlowConsumer,
+    /// Policy for a panic in a service, which is a bug
+    ///
+    /// close closes the connection that the service was called for and logs the panic; abort ends
+    /// the server.
+    #[arg(long, value_name = "POLICY", value_parser = one_of(PanicPolicy::NAMES), default_value_t = Limits::default().panic)]
+    panic: PanicPolicy,
 
     /// Time to discard input after the server has closed its side
     ///
@@ -101,6 +107,7 @@ impl From<LimitArgs> for Limits {
             drain_timeout: args.drain_timeout.0,
             linger_timeout: args.linger_timeout.0,
             slow_consumer: args.slow_consumer,
+            panic: args.panic,
             backlog: args.backlog,
             accept_budget: args.accept_budget,
             read_budget_bytes: args.read_budget_bytes.0,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use switchboard::{Endpoint, Framing, Limits};
 
-use super::args::{ListenArg, ServeArgs, ServeFlags};
+use super::args::{ListenArg, ReportArgs, ServeArgs, ServeFlags};
 use super::ports;
 use super::services::{
     self, BuiltinService, Culprit, ListenSource, MadeService, PlannedListener, ServiceArgError, ServiceArgs,
@@ -19,6 +19,7 @@ use crate::cli::error::CliError;
 pub(in crate::cli) struct ServePlan {
     pub(in crate::cli) engine: EngineName,
     pub(in crate::cli) limits: Limits,
+    pub(super) reports: ReportArgs,
     pub(in crate::cli) services: Vec<PlannedService>,
     /// True if a table of example commands is printed. It is not if the user named one service.
     pub(in crate::cli) prints_examples: bool,
@@ -50,7 +51,7 @@ impl ServePlan {
     /// cannot be resolved or a file cannot be read.
     pub(in crate::cli) fn new(args: ServeArgs) -> Result<Self, CliError> {
         let ServeArgs { service, flags, given } = args;
-        let ServeFlags { listen, port_base, framing, engine, service_args, limits, .. } = flags;
+        let ServeFlags { listen, port_base, framing, engine, service_args, reports, limits, .. } = flags;
         let limits = Limits::from(limits);
         limits.validate()?;
         let (chosen, prints_examples) = (choose_services(service, &listen)?, service.is_none());
@@ -74,7 +75,7 @@ impl ServePlan {
             .zip(&listen)
             .map(|(builtin, listen)| PlannedService::new(builtin, listen, framing, &service_args, &|_| source.clone()));
         let services = planned.collect::<Result<_, _>>().map_err(|ServiceArgError { error, .. }| error)?;
-        Ok(Self { engine, limits, services, prints_examples, skips_unavailable: service.is_none() })
+        Ok(Self { engine, limits, reports, services, prints_examples, skips_unavailable: service.is_none() })
     }
 
     /// Returns all endpoints to bind.

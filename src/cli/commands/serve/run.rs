@@ -1,11 +1,12 @@
 //! Running `serve`: binds the plan's addresses, prints them and runs the engine until a signal.
 
-use switchboard::{Context, Endpoint, Service, ServiceOptions};
+use switchboard::{Command, Context, Endpoint, Service, ServiceOptions};
 
 use super::args::ServeArgs;
 use super::bind::bind;
 use super::config;
 use super::plan::ServePlan;
+use super::stats::{Start, StatsReporter, StatsReports};
 use crate::cli::engine::AnyEngine;
 use crate::cli::error::CliError;
 use crate::cli::process::signals::{self, SecondSignal};
@@ -23,7 +24,8 @@ pub(in crate::cli) fn serve(args: ServeArgs, verbosity: Verbosity) -> Result<(),
         process::kill_with_parent(parent).map_err(CliError::Failed)?;
     }
     let plan = make_plan(args)?;
-    logging::start(verbosity.level());
+    logging::start_as(plan.reports.log_format, verbosity.level());
+    switchboard::install_panic_hook();
     run(plan)
 }
 
@@ -50,7 +52,12 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
     let mut engine = AnyEngine::new(plan.engine, plan.limits.clone())?;
     // Before the first bind: a signal without a handler would end the process and leave the files
     // of Unix sockets behind.
-    let second_signal = signals::send_commands(|command| engine.command_pipe(command))?;
+    let reports = StatsReports::new(plan.engine, &plan.reports);
+    let reporter = Box::new(StatsReporter::new(reports.clone()));
+    let reporter = engine.add_service(ServiceOptions::new("stats"), reporter);
+    // Before the engine runs, its queue is empty.
+    let _ = engine.handle().post(reporter, Box::new(Start));
+    let second_signal = signals::send_commands(Command::Post(reporter), |command| engine.command_pipe(command))?;
     if plan.endpoints().any(|endpoint| matches!(endpoint, Endpoint::Unix(_))) {
         engine.add_service(ServiceOptions::new("signals"), Box::new(DrainWatch(second_signal)));
     } else {
@@ -58,11 +65,12 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
     }
     let addresses = bind(&mut engine, plan)?;
     // A server runs even if its standard output cannot be written.
-    if let Err(error) = stdout::print(&addresses) {
+    if let Err(error) = stdout::print_without_waiting(&addresses) {
         log::warn!("{error}");
     }
     let stats = engine.run()?;
     log::info!("stopped: {stats}");
+    reports.write_last(stats);
     Ok(())
 }
 

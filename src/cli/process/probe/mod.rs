@@ -25,6 +25,14 @@ use linux::ProcessFiles;
 use portable::ProcessFiles;
 pub(in crate::cli) use sample::{ProcessSample, ProcessUsage};
 
+/// Returns the bytes of memory that this process uses; `None` if the system does not tell.
+pub(in crate::cli) fn own_rss_bytes() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return procfs::process::Process::myself().ok()?.statm().ok().map(|statm| statm.resident * procfs::page_size());
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// A reader of one process's resource use.
 #[derive(Debug)]
 pub(in crate::cli) struct ProcessProbe {

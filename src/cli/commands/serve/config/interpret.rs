@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction};
 use switchboard::{Endpoint, Error, Limits};
 
 use super::document::{ByteSpan, ConfigError, ConfigKey, ConfigSection, ConfigValue};
-use crate::cli::commands::serve::args::{ServeArgs, ServeFlags, definition};
+use crate::cli::commands::serve::args::{REPORTS, ServeArgs, ServeFlags, definition};
 use crate::cli::commands::serve::limits;
 use crate::cli::commands::serve::plan::{PlannedService, ServePlan};
 use crate::cli::commands::serve::ports;
@@ -29,11 +29,12 @@ pub(super) fn plan(
     mut errors: Vec<ConfigError>,
     position: &dyn Fn(&ByteSpan) -> String,
 ) -> Result<ServePlan, Vec<ConfigError>> {
-    let (mut engine, mut limits, mut services) = (None, None, Vec::new());
+    let (mut process, mut limits, mut services) = (None, None, Vec::new());
     for section in sections {
         let result = match section.name.as_str() {
-            "" => parse_section(section, None, |option| option.get_long() == Some("engine"))
-                .map(|flags| engine = Some(flags.engine)),
+            "" => {
+                parse_section(section, None, is_of_process).map(|flags| process = Some((flags.engine, flags.reports)))
+            }
             LIMITS if limits.is_some() => {
                 Err(vec![error_at(&section.span, format!("duplicate section {LIMITS}: it applies to all services"))])
             }
@@ -59,8 +60,10 @@ pub(super) fn plan(
     if !errors.is_empty() {
         return Err(errors);
     }
+    let (engine, reports) = process.unwrap_or_default();
     Ok(ServePlan {
-        engine: engine.unwrap_or_default(),
+        engine,
+        reports,
         limits: limits.unwrap_or_default(),
         services: services.into_iter().map(|(_, planned)| planned).collect(),
         prints_examples: true,
@@ -115,6 +118,11 @@ pub(super) fn is_key_of(builtin: &BuiltinService, option: &Arg) -> bool {
 /// Returns true if `option` is a limit.
 fn is_limit(option: &Arg) -> bool {
     option.get_help_heading().is_some_and(|heading| limits::HEADINGS.contains(&heading))
+}
+
+/// Returns true if `option` is of the process, and stands above all sections.
+fn is_of_process(option: &Arg) -> bool {
+    option.get_long() == Some("engine") || option.get_help_heading() == Some(REPORTS)
 }
 
 /// Parses a section's keys as flags: each value by itself, so that an error has its position, and

@@ -58,7 +58,10 @@ fn limits_and_engine_parse_as_on_the_command_line() {
 fn every_error_is_reported_with_its_line() {
     for (text, expected) in [
         ("", vec!["f:1: no service is named: add a section, such as [echo]"]),
-        ("engin = 'threads'\n[echo]", vec!["f:1: unknown key engin in the top level: its keys are engine"]),
+        (
+            "engin = 'threads'\n[echo]",
+            vec!["f:1: unknown key engin in the top level: its keys are engine, log-format, stats-every, stats-file"],
+        ),
         (
             "[ecko]\n",
             vec![
