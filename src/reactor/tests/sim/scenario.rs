@@ -161,7 +161,11 @@ impl Scenario {
         let count = 10 + rng.usize(..most);
         // Most runs have no early end.
         let may_end = rng.u8(..8) == 0;
-        let ops = (0..count).map(|_| op(rng, may_end)).collect();
+        let mut ops: Vec<Op> = (0..count).map(|_| op(rng, may_end)).collect();
+        if rng.u8(..4) == 0 {
+            let at = rng.usize(..ops.len());
+            ops.splice(at..at, plot(rng));
+        }
         Self { limits, chat_rate, kept_messages, events_per_poll, sets_timers, ops }
     }
 }
@@ -178,6 +182,43 @@ impl fmt::Debug for Scenario {
         writeln!(f, "    chat_rate: {chat_rate}, kept_messages: {kept_messages}")?;
         writeln!(f, "    events_per_poll: {events_per_poll}, sets_timers: {sets_timers}")?;
         ops.iter().enumerate().try_for_each(|(number, op)| writeln!(f, "{number:4} {op:?}"))
+    }
+}
+
+/// The number of peers that [`latest`] can name.
+pub(super) const LATEST_PEERS: usize = 8;
+
+/// Returns the number of the peer that connected `back` peers before the last one.
+const fn latest(back: usize) -> usize {
+    usize::MAX - back
+}
+
+/// Returns operations that random ones rarely make in this order: a peer does its part in time
+/// while the loop does not read it.
+fn plot(rng: &mut Rng) -> Vec<Op> {
+    let (small, long_message) = (0, 8 | 3 << 9);
+    let half = |back| Op::AskHalf { peer: latest(back), request: small, bytes: 3 };
+    let elapse = |rng: &mut Rng| Op::Elapse { millis: rng.u64(4_000..7_500) };
+    if rng.bool() {
+        // What others say waits for it, so the peer is not read, in the middle of a frame.
+        let connect = |room| Op::Connect { kind: PeerKind::ChatJson, room };
+        let say = Op::Ask { peer: latest(0), request: long_message };
+        let read = Op::Read { peer: latest(1), bytes: READS_AT_ONCE };
+        let mut ops = vec![connect(600), half(0), connect(READS_AT_ONCE), Op::Elapse { millis: 1 }];
+        ops.extend(std::iter::repeat_n(say, rng.usize(1..4)));
+        ops.extend([elapse(rng), elapse(rng)]);
+        ops.extend([read, Op::Turn].repeat(8));
+        ops
+    } else {
+        // The process stands still after the frames of several peers are complete.
+        let connect = Op::Connect { kind: PeerKind::Echo, room: READS_AT_ONCE };
+        let peers = || (0..3).rev();
+        let ask = |back| Op::Ask { peer: latest(back), request: small };
+        let mut ops: Vec<Op> = peers().map(|_| connect).chain(peers().map(half)).collect();
+        ops.push(elapse(rng));
+        ops.extend(peers().map(ask));
+        ops.extend([Op::Pause { millis: rng.u64(4_000..9_000) }, Op::Turn]);
+        ops
     }
 }
 

@@ -43,6 +43,9 @@ impl World {
         if let Some(violation) = self.watch.told().violation.take() {
             return Err(violation);
         }
+        if self.event_loop.shared.worker.stats.panics > 0 {
+            return Err("a callback or a job panicked".to_owned());
+        }
         check::after_turn(&self.event_loop, &self.script)
     }
 

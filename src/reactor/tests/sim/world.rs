@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::chat_model::RoomLog;
 use super::files_model;
 use super::peer::Peer;
-use super::scenario::{Op, PeerKind, Scenario};
+use super::scenario::{LATEST_PEERS, Op, PeerKind, Scenario};
 use super::watch::{Watch, Watched};
 use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::handle::Handle;
@@ -125,10 +125,16 @@ impl World {
         }
     }
 
-    /// Returns peer number `number`, modulo the peers that can still act.
+    /// Returns peer number `number`, modulo the peers that can still act; or the [`latest`] ones.
+    ///
+    /// [`latest`]: super::scenario::latest
     fn peer(&mut self, number: usize) -> Option<&mut Peer> {
         let live: Vec<usize> = (0..self.peers.len()).filter(|at| self.peers[*at].is_live()).collect();
-        let at = *live.get(number % live.len().max(1))?;
+        let at = match usize::MAX - number {
+            back @ 0..LATEST_PEERS => live.len().checked_sub(back + 1)?,
+            _ => number % live.len().max(1),
+        };
+        let at = *live.get(at)?;
         self.peers.get_mut(at)
     }
 
@@ -175,7 +181,12 @@ impl World {
             Op::UdpRoom { to_chat } => self.give_udp_room(udp_socket(to_chat)),
             Op::Elapse { millis } => self.elapse(Duration::from_millis(millis))?,
             Op::Pause { millis } => {
-                self.run_until_idle()?;
+                // A frame that is read in several turns may be cut by the pause.
+                let budget = self.event_loop.shared.worker.limits.read_budget_bytes;
+                let is_long = self.peers.iter().any(|peer| peer.socket.unread() > budget);
+                if is_long || !self.event_loop.shared.ready.is_empty() {
+                    self.run_until_idle()?;
+                }
                 self.pause(Duration::from_millis(millis));
             }
             Op::Drain => self.handle.drain(),
