@@ -1,5 +1,6 @@
 //! The log, on standard error: as text for readers, or as one JSON object a line.
 
+use std::backtrace::Backtrace;
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
@@ -63,6 +64,16 @@ pub(in crate::cli) fn start_as(format: LogFormat, level: LevelFilter) {
     if log::set_logger(logger).is_ok() {
         log::set_max_level(logger.filter.filter());
     }
+}
+
+/// Logs a panic that no engine catches. The standard library's own hook would wait for the reader of
+/// standard error.
+pub(in crate::cli) fn log_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let (name, backtrace) = (thread.name().unwrap_or("unnamed"), Backtrace::capture());
+        log::error!("thread '{name}' {info}\n{backtrace}");
+    }));
 }
 
 impl Log for Logger {

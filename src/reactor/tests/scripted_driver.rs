@@ -93,8 +93,11 @@ impl DriverScript {
 
     /// Connects a client to listener number `number`.
     pub(super) fn connect(&self, number: usize) -> ScriptedSocket {
-        self.state().stream_ids += 1;
-        self.connect_from(number, ([127, 0, 0, 1], self.state().stream_ids).into())
+        let mut state = self.state();
+        state.stream_ids += 1;
+        let port = state.stream_ids;
+        drop(state);
+        self.connect_from(number, ([127, 0, 0, 1], port).into())
     }
 
     /// Connects a client with the address `addr` to listener number `number`.

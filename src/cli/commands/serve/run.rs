@@ -25,6 +25,7 @@ pub(in crate::cli) fn serve(args: ServeArgs, verbosity: Verbosity) -> Result<(),
     }
     let plan = make_plan(args)?;
     logging::start_as(plan.reports.log_format, verbosity.level());
+    logging::log_panics();
     switchboard::install_panic_hook();
     run(plan)
 }
