@@ -101,7 +101,7 @@ pub use frame::{TextEncoding, UnencodableError};
 pub use net::{Endpoint, ParseEndpointError, SocketStream, descriptor_limit, raise_descriptor_limit};
 pub use reactor::Reactor;
 pub use service::{
-    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, PanicPolicy, Peer, RejectionReply,
-    Service, ServiceId, ServiceOptions, TimerId, install_panic_hook,
+    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, OutputBacklog, PanicPolicy, Peer,
+    RejectionReply, Service, ServiceId, ServiceOptions, TimerId, install_panic_hook,
 };
 pub use threaded::Threaded;

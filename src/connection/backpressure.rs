@@ -11,6 +11,8 @@ use super::state::Connection;
 use super::stream::Stream;
 use super::worker_context::WorkerContext;
 use crate::engine::limits::Limits;
+use crate::service::time::Timestamp;
+use crate::service::{OutputBacklog, Peer};
 
 impl<S: Stream> Connection<S> {
     /// Returns true if the connection is open and reading is not paused, or is paused only for
@@ -97,6 +99,32 @@ impl<S: Stream> Connection<S> {
             }
             _ => {}
         }
+        if self.queue.pending_bytes() <= limits.low_water_bytes() {
+            self.end_dropping();
+        }
+    }
+
+    /// Notes that frames were dropped. Returns true if they are the first since the pending output
+    /// was at low water, so that a warning is due. An operator's console is not worth one.
+    pub(crate) fn begin_dropping(&mut self) -> bool {
+        if self.peer == Peer::Console || self.phase != Phase::Open {
+            return false;
+        }
+        !std::mem::replace(&mut self.cold.get_or_insert_default().is_dropping, true)
+    }
+
+    fn end_dropping(&mut self) {
+        if let Some(cold) = &mut self.cold
+            && std::mem::take(&mut cold.is_dropping)
+        {
+            self.free_cold();
+        }
+    }
+
+    /// Returns how much output is pending, and for how long the peer has taken none of it.
+    pub(crate) fn output_backlog(&self, now: Timestamp) -> OutputBacklog {
+        let stalled = self.timestamps.stalled(now);
+        OutputBacklog { pending_bytes: self.queue.pending_bytes(), stalled }
     }
 
     #[inline]

@@ -137,5 +137,5 @@ impl<S: Stream> Connection<S> {
 
 /// Returns true if `reason` means that the peer reads no more output.
 fn is_unreachable(reason: &CloseReason) -> bool {
-    matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer { .. })
+    matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer(_))
 }

@@ -172,8 +172,8 @@ impl<S: Stream> Connection<S> {
                     if worker.replies.borrows_request() {
                         // The decoder overwrites the request with the next frame, so the reply that
                         // is borrowed from it is written first.
-                        let Self { stream, queue, readiness, timestamps, peer, .. } = self;
-                        let write_half = WriteHalf { stream, queue, readiness, timestamps, peer };
+                        let Self { stream, queue, readiness, timestamps, peer, phase, .. } = self;
+                        let write_half = WriteHalf { stream, queue, readiness, timestamps, peer, phase: *phase };
                         if let Err(reason) = write_half.send_replies(source, worker) {
                             break DispatchOutcome::Failed(reason);
                         }

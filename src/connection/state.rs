@@ -55,6 +55,8 @@ pub(super) struct ColdState {
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
     pub(super) read_pause: ReadPause,
+    /// True from the first frame dropped until the pending output is at low water.
+    pub(super) is_dropping: bool,
     pub(super) service_bytes: ServiceBytes,
 }
 
@@ -209,6 +211,7 @@ impl<S: Stream> Connection<S> {
             cold.deferred.is_none()
                 && cold.close_reason.is_none()
                 && cold.read_pause == ReadPause::NotPaused
+                && !cold.is_dropping
                 && cold.service_bytes == ServiceBytes::default()
         };
         self.cold.take_if(is_empty);

@@ -12,7 +12,7 @@ use crate::service::CloseReason;
 use crate::service::context::{Context, PendingActions, TurnTime};
 use crate::service::reply_buffer::ReplySource;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, GuardedService, PanicPolicy, Peer, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, OutputBacklog, PanicPolicy, Peer, Service, ServiceId};
 
 struct EchoService;
 
@@ -235,7 +235,7 @@ fn an_unreachable_peer_is_abandoned_without_a_flush() {
     let reasons = [
         CloseReason::PeerReset(io::ErrorKind::BrokenPipe),
         CloseReason::WriteTimeout(Duration::ZERO),
-        CloseReason::SlowConsumer { pending_bytes: 1 },
+        CloseReason::SlowConsumer(OutputBacklog::default()),
     ];
     for reason in reasons {
         let mut worker = worker_context(Limits::default());

@@ -1,5 +1,7 @@
 //! The points in time that a connection's deadlines count from.
 
+use std::time::Duration;
+
 use crate::service::time::Timestamp;
 
 /// When each wait of a connection began.
@@ -55,6 +57,11 @@ impl Timestamps {
         } else {
             self.write_progress = None;
         }
+    }
+
+    /// Returns the time for which output waits and the socket has taken no byte of it.
+    pub(super) fn stalled(&self, now: Timestamp) -> Duration {
+        self.write_progress.map_or(Duration::ZERO, |since| now.saturating_since(since))
     }
 
     /// Notes that the engine reads again, after a pause. Excludes the pause from the peer's

@@ -19,7 +19,7 @@ use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
 use crate::service::panics::{CallbackPanic, PanicReport};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 use crate::service::warning_limit::LineCause;
-use crate::service::{CloseReason, ConnId, Peer};
+use crate::service::{CloseReason, ConnId, OutputBacklog, Peer};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
 ///
@@ -116,6 +116,12 @@ impl WorkerContext {
         is_admitted
     }
 
+    /// Logs that a datagram of `service` was not sent, because its socket is full or missing.
+    pub(crate) fn warn_of_lost_datagram(&self, service: &str, to: SocketAddr) {
+        let line = format_args!("{service} udp:{to} datagram dropped: the socket cannot take it now");
+        self.warn(service, "datagrams not sent", line);
+    }
+
     /// Counts a panic in a callback of `service` about `peer`, and logs it.
     #[cold]
     pub(crate) fn note_panic(&mut self, service: &str, peer: Option<&Peer>, panic: &CallbackPanic) {
@@ -146,6 +152,13 @@ impl WorkerContext {
             None => self.log(of, format_args!("{service} {peer} closed: {reason}")),
             Some(name) => self.log(of, format_args!("{service} {peer} ({name}) closed: {reason}")),
         }
+    }
+
+    /// Logs that frames for a peer of `service` are dropped. `name` is as in
+    /// [`warn_of_close`](Self::warn_of_close).
+    pub(crate) fn warn_of_drop(&self, service: &str, peer: &Peer, name: Option<&str>, backlog: OutputBacklog) {
+        let name = name.map_or_else(String::new, |name| format!(" ({})", name.escape_debug()));
+        self.warn(service, "frames dropped", format_args!("{service} {peer}{name} frames dropped: {backlog}"));
     }
 
     /// Logs a turn that took longer than `max_turn`, with the work that took most of it and the time

@@ -6,19 +6,19 @@
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
+use super::phase::Phase;
 use super::readiness::Readiness;
 use super::state::Connection;
 use super::stream::Stream;
 use super::timestamps::Timestamps;
 use super::worker_context::WorkerContext;
-use super::write_queue::{EnqueueResult, WriteOutcome, WriteQueue};
-use crate::engine::limits::Limits;
-use crate::engine::stats::Stats;
+use super::write_queue::{DroppedBatch, EnqueueResult, WriteOutcome, WriteQueue};
+use crate::engine::limits::{Limits, QueueBound, SlowConsumer};
 use crate::frame::BatchId;
 use crate::frame::{Batch, Framing, encode};
 use crate::service::CloseReason;
 use crate::service::reply_buffer::{MAX_PIECES, ReplyBuffer, ReplySource};
-use crate::service::{Peer, RejectionReply};
+use crate::service::{OutputBacklog, Peer, RejectionReply};
 
 /// The parts of a connection that a write touches. The decoder is not among them, so a reply can be
 /// written while it is borrowed from the decoder's frame.
@@ -28,6 +28,7 @@ pub(super) struct WriteHalf<'a, S> {
     pub(super) readiness: &'a mut Readiness,
     pub(super) timestamps: &'a mut Timestamps,
     pub(super) peer: &'a Peer,
+    pub(super) phase: Phase,
 }
 
 impl<S: Stream> WriteHalf<'_, S> {
@@ -78,15 +79,18 @@ impl<S: Stream> WriteHalf<'_, S> {
 
     /// Queues a copy of the collected replies.
     fn enqueue_replies(&mut self, source: ReplySource<'_>, worker: &mut WorkerContext) -> Result<(), CloseReason> {
-        let WorkerContext { replies, limits, stats, dropped, .. } = worker;
-        let result = self.queue.enqueue_copy(
-            replies.pieces(source),
-            replies.len(),
-            replies.frames(),
-            limits.queue_bound(self.peer),
-            dropped,
-        );
-        self.check_enqueued(result, stats)
+        let bound = self.bound(&worker.limits);
+        let WorkerContext { replies, dropped, .. } = &mut *worker;
+        let pieces = replies.pieces(source);
+        let result = self.queue.enqueue_copy(pieces, replies.len(), replies.frames(), bound, dropped);
+        self.check_enqueued(result, worker)
+    }
+
+    /// Returns the bound of the queue. The last output of a connection that closes has no limit: it
+    /// is that of one callback, and the output queued before it must not be lost with it.
+    fn bound(&self, limits: &Limits) -> QueueBound {
+        let bound = limits.queue_bound(self.peer);
+        if self.phase == Phase::Open { bound } else { QueueBound { max_bytes: usize::MAX, ..bound } }
     }
 
     fn flush(&mut self, worker: &mut WorkerContext) -> Result<(), CloseReason> {
@@ -104,23 +108,27 @@ impl<S: Stream> WriteHalf<'_, S> {
         Ok(())
     }
 
-    /// Counts dropped frames. Fails if the queue is full and its policy is to disconnect.
-    fn check_enqueued(&mut self, result: EnqueueResult, stats: &mut Stats) -> Result<(), CloseReason> {
+    /// Counts dropped frames. Fails if the queue is full and the connection has to close.
+    fn check_enqueued(&mut self, result: EnqueueResult, worker: &mut WorkerContext) -> Result<(), CloseReason> {
         match result {
             EnqueueResult::Queued => Ok(()),
             EnqueueResult::Dropped(frames) => {
-                stats.frames_dropped += u64::from(frames);
+                worker.stats.frames_dropped += u64::from(frames);
+                DroppedBatch::note_unnamed(&mut worker.dropped);
                 Ok(())
             }
-            EnqueueResult::Full => Err(CloseReason::SlowConsumer { pending_bytes: self.queue.pending_bytes() }),
+            EnqueueResult::Full => Err(CloseReason::SlowConsumer(OutputBacklog {
+                pending_bytes: self.queue.pending_bytes(),
+                stalled: self.timestamps.stalled(worker.clock.timestamp),
+            })),
         }
     }
 }
 
 impl<S: Stream> Connection<S> {
     fn write_half(&mut self) -> WriteHalf<'_, S> {
-        let Self { stream, queue, readiness, timestamps, peer, .. } = self;
-        WriteHalf { stream, queue, readiness, timestamps, peer }
+        let Self { stream, queue, readiness, timestamps, peer, phase, .. } = self;
+        WriteHalf { stream, queue, readiness, timestamps, peer, phase: *phase }
     }
 
     /// Sends the replies that have collected in this step, then updates backpressure.
@@ -165,29 +173,40 @@ impl<S: Stream> Connection<S> {
         self.queue.is_full(limits.max_write_buffer_bytes)
     }
 
+    /// Writes pending output before the policy decides about a full queue. Within one turn, or
+    /// while a thread waits for its service, the peer may have made room that no event has
+    /// reported. So before a close the socket is tried once more.
+    pub(crate) fn flush_full(&mut self, worker: &mut WorkerContext) -> Result<(), CloseReason> {
+        if self.phase == Phase::Open && worker.limits.queue_bound(&self.peer).policy == SlowConsumer::Disconnect {
+            self.readiness.writable = true;
+        }
+        self.flush(worker)
+    }
+
     /// Queues a batch that is shared with other connections. The engine flushes it at the turn's
     /// end, when every connection has its batches.
     #[inline]
     pub(crate) fn enqueue_shared(&mut self, batch: &Arc<Batch>, worker: &mut WorkerContext) -> Result<(), CloseReason> {
         let mut half = self.write_half();
-        let result = half.queue.enqueue_shared(batch, worker.limits.queue_bound(half.peer), &mut worker.dropped);
-        let checked = half.check_enqueued(result, &mut worker.stats);
+        let bound = half.bound(&worker.limits);
+        let result = half.queue.enqueue_shared(batch, bound, &mut worker.dropped);
+        let checked = half.check_enqueued(result, worker);
         half.timestamps.output_changed(false, !half.queue.is_empty(), worker.clock.timestamp);
         checked
     }
 
     /// Sends a shared batch to the connection that is being answered, after the replies so far.
     ///
-    /// Frames without a batch id join the replies. A batch with an id must keep it, to be reported
-    /// if it is dropped. So the replies so far are queued before it, and the caller flushes the
-    /// queue.
+    /// Frames without a batch id join the replies while the queue has room. A batch with an id must
+    /// keep it, to be reported if it is dropped, and at a full queue the policy may drop the
+    /// frames. So the replies so far are queued before them, and the caller flushes the queue.
     pub(crate) fn reply_shared(
         &mut self,
         batch: &Arc<Batch>,
         source: ReplySource<'_>,
         worker: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
-        if batch.id() == BatchId::NONE {
+        if batch.id() == BatchId::NONE && !self.is_queue_full(&worker.limits) {
             worker.replies.push_encoded(batch.bytes(), batch.frames());
             return Ok(());
         }

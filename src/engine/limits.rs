@@ -135,8 +135,9 @@ impl Limits {
     /// drops the oldest output.
     #[inline]
     pub(crate) fn queue_bound(&self, peer: &Peer) -> QueueBound {
-        let policy = if *peer == Peer::Console { SlowConsumer::DropOldest } else { self.slow_consumer };
-        QueueBound { max_bytes: self.max_write_buffer_bytes, policy }
+        let is_console = *peer == Peer::Console;
+        let policy = if is_console { SlowConsumer::DropOldest } else { self.slow_consumer };
+        QueueBound { max_bytes: self.max_write_buffer_bytes, policy, may_drop_replies: is_console }
     }
 
     /// Checks that each limit is in its range and that no two contradict each other.
@@ -186,15 +187,23 @@ impl Limits {
 pub(crate) struct QueueBound {
     pub(crate) max_bytes: usize,
     pub(crate) policy: SlowConsumer,
+    /// True if the policy drops replies like batches, instead of a close when replies alone reach
+    /// the bound.
+    pub(crate) may_drop_replies: bool,
 }
 
 /// The policy for output beyond [`Limits::max_write_buffer_bytes`].
+///
+/// Only output that a callback of another connection, or of none, sends to a peer is dropped. Replies
+/// are not: under the drop policies queued output of others makes room for them. A peer whose
+/// replies alone reach the limit is disconnected under every policy. That cannot happen with
+/// replies to requests, because reading pauses at half of the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {
     /// Closes the connection, because the peer would otherwise receive an incomplete stream.
     #[default]
     Disconnect,
-    /// Drops the new frame; the peer receives the older ones.
+    /// Drops the newest frames, usually the one to send; the peer receives the older ones.
     DropNewest,
     /// Drops the oldest complete frames; the peer receives the newest ones.
     DropOldest,

@@ -110,7 +110,7 @@ impl Shared {
             // One turn has queued more than the limit. Flush first: a peer that reads has room for
             // what was queued before.
             if conn.is_queue_full(&self.worker.limits)
-                && let Err(reason) = conn.flush(&mut self.worker)
+                && let Err(reason) = conn.flush_full(&mut self.worker)
             {
                 self.begin_close(id.0, conn, reason);
                 continue;

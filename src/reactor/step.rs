@@ -46,6 +46,15 @@ impl<S: Stream> Step<'_, S> {
         shared.call_service(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others }, callback);
     }
 
+    /// Logs that frames for the peer are dropped.
+    pub(super) fn warn_of_drop(&mut self) {
+        let mut name = None;
+        self.call_service(|service, cx| name = service.peer_name(cx));
+        let worker = &self.shared.worker;
+        let backlog = self.conn.output_backlog(worker.clock.timestamp);
+        worker.warn_of_drop(self.shared.service_name(self.service), self.conn.peer(), name.as_deref(), backlog);
+    }
+
     pub(super) fn begin_close(&mut self, reason: CloseReason) {
         self.shared.begin_close(self.key, self.conn, reason);
     }

@@ -53,13 +53,20 @@ impl<D: Driver> EventLoop<D> {
         any
     }
 
-    /// Calls `on_dropped` for each dropped batch whose connection is open. Returns true if there
-    /// was a batch.
+    /// Logs the first drop of each connection, and calls `on_dropped` for each dropped batch whose
+    /// connection is open. Returns true if there was a batch.
     fn call_on_dropped(&mut self) -> bool {
         let mut dropped = std::mem::take(&mut self.shared.turn_end.dropped);
         let any = !dropped.is_empty();
-        for (key, DroppedBatch { batch, frames }) in dropped.drain(..) {
+        for (key, report) in dropped.drain(..) {
             let Some(mut step) = self.step_of(key).filter(|step| step.conn.phase() == Phase::Open) else { continue };
+            if step.conn.begin_dropping() {
+                step.warn_of_drop();
+            }
+            if !report.is_named() {
+                continue;
+            }
+            let DroppedBatch { batch, frames } = report;
             step.call_service(|service, cx| service.on_dropped(cx, batch, frames));
             step.end();
             self.note_work(Work::DROPPED, WorkOwner::Connection(key));

@@ -130,6 +130,8 @@ impl Shared {
         let queued = has_room.is_some_and(|socket| socket.outgoing.push(to, payload).is_ok());
         if !queued {
             self.worker.stats.datagrams_dropped += 1;
+            let name = self.services.get(service.0).map_or("", |registered| &registered.options.name);
+            self.worker.warn_of_lost_datagram(name, to);
         }
         // The current socket sends at the end of its batch. Any other needs a step of its own.
         if let Some(number) = number.filter(|number| queued && self.udp.current != Some(*number)) {

@@ -37,12 +37,9 @@ pub enum CloseReason {
     IdleTimeout(Duration),
     /// The peer received none of its queued output for this long (`Limits::write_timeout`).
     WriteTimeout(Duration),
-    /// The output queued for the peer exceeds `Limits::max_write_buffer_bytes`: the peer does not
-    /// read.
-    SlowConsumer {
-        /// Bytes queued for the peer.
-        pending_bytes: usize,
-    },
+    /// The output queued for the peer reached `Limits::max_write_buffer_bytes`: the peer does not
+    /// read, or too slowly.
+    SlowConsumer(OutputBacklog),
     /// `Limits::max_connections` (the value) is reached; the connection was rejected.
     MaxConnections(usize),
     /// A thread for the connection could not be started; the connection was rejected.
@@ -56,6 +53,23 @@ pub enum CloseReason {
     ShuttingDown,
     /// The service closed the connection, with its own text.
     Service(Cow<'static, str>),
+}
+
+/// The output that waits for a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutputBacklog {
+    /// Bytes queued for the peer.
+    pub pending_bytes: usize,
+    /// The time for which the peer has taken none of them.
+    pub stalled: Duration,
+}
+
+impl fmt::Display for OutputBacklog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queued = counted(self.pending_bytes as u64, "byte", "bytes");
+        write!(f, "{queued} queued, none taken for {:.1}s", self.stalled.as_secs_f64())
+    }
 }
 
 impl CloseReason {
@@ -76,7 +90,7 @@ impl CloseReason {
             Self::FrameTimeout { .. } => "frame timeout",
             Self::IdleTimeout(_) => "idle timeout",
             Self::WriteTimeout(_) => "write timeout",
-            Self::SlowConsumer { .. } => "slow consumer",
+            Self::SlowConsumer(_) => "slow consumer",
             Self::MaxConnections(_) => "too many connections",
             Self::NoThread => "no thread",
             Self::BufferBudget(_) => "memory limit",
@@ -103,9 +117,7 @@ impl fmt::Display for CloseReason {
             }
             Self::IdleTimeout(limit) => write!(f, "idle timeout: no data for {limit:?}"),
             Self::WriteTimeout(limit) => write!(f, "write timeout: the peer received no byte for {limit:?}"),
-            Self::SlowConsumer { pending_bytes } => {
-                write!(f, "slow consumer: {pending_bytes} bytes queued, and the peer does not read")
-            }
+            Self::SlowConsumer(backlog) => write!(f, "slow consumer: {backlog}"),
             Self::MaxConnections(limit) => {
                 write!(f, "server is full: {}", counted(*limit as u64, "connection", "connections"))
             }

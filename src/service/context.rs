@@ -238,8 +238,8 @@ impl Context<'_> {
     }
 
     /// Sends a datagram from the UDP socket that received the current datagram; otherwise from the
-    /// service's first UDP socket of the address's family. Without such a socket the datagram is
-    /// discarded.
+    /// service's first UDP socket of the address's family. Without such a socket, or if its queue is
+    /// full, the datagram is dropped, counted and logged.
     pub fn datagram(&mut self, to: SocketAddr, payload: impl Into<Payload>) {
         self.pending.actions.push(Action::Datagram(to, payload.into()));
     }

@@ -20,7 +20,7 @@ pub(crate) mod token_bucket;
 pub(crate) mod warning_limit;
 
 pub use callbacks::{Message, Service};
-pub use close_reason::CloseReason;
+pub use close_reason::{CloseReason, OutputBacklog};
 pub use context::Context;
 pub(crate) use guarded::GuardedService;
 pub use guarded::PanicPolicy;

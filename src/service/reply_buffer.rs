@@ -20,7 +20,7 @@ const MAX_BORROWED: usize = 16;
 pub(crate) const MAX_PIECES: usize = 2 * MAX_BORROWED + 1;
 
 /// Reply bytes that are written before further requests are handled: half a default socket buffer.
-const FLUSH_BYTES: usize = 64 * 1024;
+pub(crate) const FLUSH_BYTES: usize = 64 * 1024;
 
 /// Capacity kept from one step to the next, in bytes.
 const KEPT_BYTES: usize = 256 * 1024;

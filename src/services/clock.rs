@@ -9,6 +9,7 @@ use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use super::amplification::max_answer_bytes;
 use super::text_frame::text_of_frame;
 use crate::frame::TextEncoding;
 use crate::service::{Context, Service, ServiceOptions};
@@ -21,7 +22,8 @@ const MAX_REPLY_BYTES: usize = 512;
 /// or a line ending alone, means `%Y-%m-%d %H:%M:%S`.
 ///
 /// The conversions are those of `strftime(3)` in the C locale. The reply to an invalid format is
-/// `error: ` and the reason. A reply has at most 512 bytes.
+/// `error: ` and the reason. A reply has at most 512 bytes, and one to a datagram of another machine
+/// at most three times the bytes of the datagram, headers included.
 #[derive(Clone, Debug)]
 pub struct Clock {
     zone: TimeZone,
@@ -85,8 +87,10 @@ impl Service for Clock {
         cx.reply(reply.as_bytes());
     }
 
-    fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
-        self.on_frame(cx, payload);
+    fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
+        let format = text_of_frame(cx, payload, TextEncoding::UTF_8);
+        let reply = self.reply_to(&format, cx.wall_clock());
+        cx.reply(prefix(&reply, max_answer_bytes(from, payload.len())).as_bytes());
     }
 }
 
@@ -113,6 +117,12 @@ fn without_modifiers(format: &str) -> String {
     plain
 }
 
+/// Returns the start of `text`, at most `max_bytes` bytes, up to a character boundary.
+fn prefix(text: &str, max_bytes: usize) -> &str {
+    let end = (0..=max_bytes.min(text.len())).rfind(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 /// Text truncated to [`MAX_REPLY_BYTES`] at a character boundary.
 #[derive(Default)]
 struct TruncatedText {
@@ -131,10 +141,9 @@ impl TruncatedText {
 
 impl fmt::Write for TruncatedText {
     fn write_str(&mut self, more: &str) -> fmt::Result {
-        let room = MAX_REPLY_BYTES - self.text.len();
-        let fitting = (0..=room.min(more.len())).rfind(|&at| more.is_char_boundary(at)).unwrap_or(0);
-        self.text.push_str(more.get(..fitting).unwrap_or_default());
-        self.is_full |= fitting < more.len();
+        let fitting = prefix(more, MAX_REPLY_BYTES - self.text.len());
+        self.text.push_str(fitting);
+        self.is_full |= fitting.len() < more.len();
         if self.is_full { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::amplification::max_answer_bytes;
 use crate::frame::{TextEncoding, UnencodableError};
 use crate::service::{Context, Service, ServiceOptions};
 
 /// Replies to the first message with a greeting, then closes the connection. Each datagram gets one
-/// greeting.
+/// greeting; to another machine at most three times the bytes of the datagram, headers included.
 #[derive(Clone, Debug)]
 pub struct Greet {
     /// The parts of the template before, between and after the placeholders.
@@ -35,10 +36,6 @@ impl Greet {
             .clone_per_connection(self)
             .answers_per_second(ServiceOptions::DEFAULT_ANSWERS_PER_SECOND)
     }
-
-    fn greet(&self, cx: &mut Context<'_>, message: &[u8]) {
-        cx.reply(&self.pieces.join(message));
-    }
 }
 
 impl Default for Greet {
@@ -49,11 +46,14 @@ impl Default for Greet {
 
 impl Service for Greet {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        self.greet(cx, payload);
+        cx.reply(&self.pieces.join(payload));
         cx.close("greeted");
     }
 
-    fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
-        self.greet(cx, payload);
+    fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
+        let mut greeting = self.pieces.join(payload);
+        // A long template would multiply the bytes of a forged datagram.
+        greeting.truncate(max_answer_bytes(from, payload.len()));
+        cx.reply(&greeting);
     }
 }

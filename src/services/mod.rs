@@ -1,6 +1,8 @@
 //! The services of this crate. They use the [`Service`](crate::Service) trait and the types in its
 //! callbacks; they must not use a socket, a clock or an engine.
 
+#[cfg(any(feature = "chat", feature = "classic"))]
+mod amplification;
 #[cfg(feature = "chat")]
 pub mod chat;
 #[cfg(feature = "classic")]

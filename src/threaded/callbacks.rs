@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::connection_thread::ConnectionThread;
+use super::current_connection::CurrentConnection;
 use super::lifecycle::lock;
 use super::offloaded_job::JobResult;
 use super::socket::ConnStream;
-use super::worker::{CurrentConnection, Worker};
+use super::worker::Worker;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::engine::lag::Work;
@@ -159,15 +160,22 @@ impl ConnectionThread {
         }
     }
 
-    /// Reports the dropped batches of this connection to the service. Batches dropped because of
-    /// these callbacks are reported in the next turn.
+    /// Logs the first drop, and reports the dropped batches of this connection to the service.
+    /// Batches dropped because of these callbacks are reported in the next turn.
     pub(super) fn report_dropped(&mut self, conn: &mut Connection<ConnStream>) {
         let dropped = match &self.own.shared_conn {
             Some(shared_conn) => shared_conn.take_dropped(),
             None => std::mem::take(&mut self.worker.context.dropped),
         };
-        for DroppedBatch { batch, frames } in dropped {
-            if conn.phase() == Phase::Open {
+        if !dropped.is_empty() && conn.begin_dropping() {
+            let mut name = None;
+            self.call_service(Work::DROPPED, conn, |service, cx| name = service.peer_name(cx));
+            let (context, service) = (&self.worker.context, &self.own.service_slot.name);
+            context.warn_of_drop(service, conn.peer(), name.as_deref(), conn.output_backlog(context.clock.timestamp));
+        }
+        for report in dropped {
+            if conn.phase() == Phase::Open && report.is_named() {
+                let DroppedBatch { batch, frames } = report;
                 self.call_service(Work::DROPPED, conn, |service, cx| service.on_dropped(cx, batch, frames));
             }
         }

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::current_connection::CurrentConnection;
 use super::lifecycle::WaitGuard;
 use super::routes::{Reachability, Route, ThreadStats};
 use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
 use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
-use super::worker::{CurrentConnection, Worker};
+use super::worker::Worker;
 use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;

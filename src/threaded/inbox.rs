@@ -1,4 +1,4 @@
-//! What other threads have left for a connection: output, a close, bytes kept for it.
+//! The inbox of a connection: output, a close, or bytes kept for it, from other threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,11 +8,17 @@ use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES};
 use crate::frame::{Batch, BatchId};
 use crate::service::CloseReason;
 
-/// What the connection has not taken yet.
+/// Work from other threads that the connection has not taken yet.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) items: VecDeque<InboxItem>,
-    pub(super) bytes: usize,
+    bytes: usize,
+    /// The last group of callbacks that has added items, and what the inbox held before it. The
+    /// bound applies to that: nothing is delivered while a group holds its service's lock, so the
+    /// output of one group proves nothing about the peer.
+    group: u64,
+    earlier_items: usize,
+    earlier_bytes: usize,
     pub(super) dropped_frames: u64,
     /// Dropped batches to report to the service, dropped here or in the write queue.
     pub(super) dropped_batches: Vec<DroppedBatch>,
@@ -22,6 +28,7 @@ pub(super) struct Inbox {
     pub(super) held: Option<usize>,
 }
 
+/// One item of an inbox.
 pub(super) enum InboxItem {
     /// Encoded with the connection's framing.
     Frames(Arc<Batch>),
@@ -34,8 +41,22 @@ impl Inbox {
         !self.items.is_empty() || self.held.is_some()
     }
 
+    /// Notes which group of callbacks adds the next items.
+    pub(super) fn begin_group(&mut self, group: u64) {
+        if self.group != group {
+            self.group = group;
+            (self.earlier_items, self.earlier_bytes) = (self.items.len(), self.bytes);
+        }
+    }
+
+    /// Removes and returns the items.
+    pub(super) fn take_items(&mut self) -> VecDeque<InboxItem> {
+        (self.bytes, self.earlier_items, self.earlier_bytes) = (0, 0, 0);
+        std::mem::take(&mut self.items)
+    }
+
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
-        self.bytes >= limits.max_write_buffer_bytes || self.items.len() >= MAX_SHARED_FRAMES
+        self.earlier_bytes >= limits.max_write_buffer_bytes || self.earlier_items >= MAX_SHARED_FRAMES
     }
 
     pub(super) fn push(&mut self, batch: &Arc<Batch>) {
@@ -46,7 +67,10 @@ impl Inbox {
     /// Drops the oldest batch. Returns false if there was none.
     pub(super) fn drop_oldest(&mut self) -> bool {
         let Some(InboxItem::Frames(batch)) = self.items.pop_front() else { return false };
-        self.bytes -= batch.bytes().len();
+        let bytes = batch.bytes().len();
+        self.bytes -= bytes;
+        self.earlier_bytes = self.earlier_bytes.saturating_sub(bytes);
+        self.earlier_items = self.earlier_items.saturating_sub(1);
         self.drop_batch(&batch);
         true
     }
@@ -54,7 +78,9 @@ impl Inbox {
     pub(super) fn drop_batch(&mut self, batch: &Batch) {
         let frames = batch.frames();
         self.dropped_frames += u64::from(frames);
-        if batch.id() != BatchId::NONE {
+        if batch.id() == BatchId::NONE {
+            DroppedBatch::note_unnamed(&mut self.dropped_batches);
+        } else {
             self.note_dropped(DroppedBatch { batch: batch.id(), frames });
         }
     }

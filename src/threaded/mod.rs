@@ -16,6 +16,7 @@ mod callback_time;
 mod callbacks;
 mod connection_thread;
 mod control_thread;
+mod current_connection;
 mod held_memory;
 mod inbox;
 mod lag;

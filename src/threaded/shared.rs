@@ -48,6 +48,8 @@ pub(super) struct EngineShared {
     pub(super) lag: Lag,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
+    /// Numbers the groups of callbacks that send to other connections.
+    pub(super) groups: AtomicU64,
     pub(super) warnings: Arc<WarningLimit>,
 }
 
@@ -88,6 +90,7 @@ impl EngineShared {
             jobs: JobGauges::default(),
             lag: Lag::default(),
             id_counter: Arc::default(),
+            groups: AtomicU64::new(0),
             warnings,
             limits,
         })

@@ -16,8 +16,7 @@ use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::frame::{Batch, Framing};
 use crate::net::Notifier;
-use crate::service::CloseReason;
-use crate::service::Peer;
+use crate::service::{CloseReason, OutputBacklog, Peer};
 
 /// A connection that other threads reach.
 pub(super) struct SharedConnection {
@@ -49,21 +48,21 @@ impl SharedConnection {
 
     /// Adds a batch to the inbox. Returns true if the caller has to [deliver](Self::deliver) it.
     /// Returns false if the inbox was not empty, because another thread is about to deliver.
+    /// `group` is the number of the caller's group of callbacks, in which it holds the service's
+    /// lock.
     #[must_use]
-    pub(super) fn enqueue(&self, batch: &Arc<Batch>, limits: &Limits) -> bool {
+    pub(super) fn enqueue(&self, batch: &Arc<Batch>, group: u64, limits: &Limits) -> bool {
         let mut inbox = lock(&self.inbox);
         if inbox.is_closed {
             return false;
         }
         let first = !inbox.has_items();
+        inbox.begin_group(group);
         // The write queue has the same bound. Without one here, the inbox of a thread that waits
         // long for its service would grow without limit.
         if inbox.is_full(limits) {
             match limits.queue_bound(&self.peer).policy {
-                SlowConsumer::Disconnect => {
-                    let pending_bytes = inbox.bytes;
-                    inbox.close(CloseReason::SlowConsumer { pending_bytes });
-                }
+                SlowConsumer::Disconnect => inbox.close(CloseReason::SlowConsumer(OutputBacklog::default())),
                 SlowConsumer::DropNewest => inbox.drop_batch(batch),
                 SlowConsumer::DropOldest => {
                     while inbox.is_full(limits) && inbox.drop_oldest() {}
@@ -128,16 +127,26 @@ impl SharedConnection {
             // Wakes the connection's own thread, which may read again.
             self.notifier.notify();
         }
-        let items = std::mem::take(&mut inbox.items);
+        let items = inbox.take_items();
         context.stats.frames_dropped += std::mem::take(&mut inbox.dropped_frames);
-        inbox.bytes = 0;
         drop(inbox);
         // The context may hold dropped batches of the calling thread's own connection.
         let others = std::mem::take(&mut context.dropped);
         let taken = items.into_iter().try_for_each(|item| match item {
             // A closing connection receives no output of other connections.
             InboxItem::Frames(_) if conn.phase() != Phase::Open => Ok(()),
-            InboxItem::Frames(batch) => conn.enqueue_shared(&batch, context),
+            InboxItem::Frames(batch) => {
+                // The inbox may hold more than the limit. A peer that reads has room for what was
+                // queued before.
+                if conn.is_queue_full(&context.limits) {
+                    conn.flush_full(context)?;
+                }
+                conn.enqueue_shared(&batch, context)
+            }
+            // The inbox was full. The connection knows what the peer has not taken.
+            InboxItem::Close(CloseReason::SlowConsumer(_)) => {
+                Err(CloseReason::SlowConsumer(conn.output_backlog(context.clock.timestamp)))
+            }
             InboxItem::Close(reason) => Err(reason),
         });
         if !context.dropped.is_empty() {
@@ -209,8 +218,9 @@ mod tests {
         )
     }
 
+    /// Enqueues a batch in a group of its own.
     fn enqueue(shared_conn: &SharedConnection, batch: u64, bytes: &str, limits: &Limits) {
-        let _ = shared_conn.enqueue(&Batch::encoded(bytes, 2, BatchId(batch)), limits);
+        let _ = shared_conn.enqueue(&Batch::encoded(bytes, 2, BatchId(batch)), batch + 1, limits);
     }
 
     /// Returns the inbox's contents and the ids of the dropped batches.
@@ -230,7 +240,7 @@ mod tests {
             let limits = Limits { slow_consumer, ..Limits::default() };
             let shared_conn = shared_conn(&limits, peer);
             let empty = Batch::encoded(b"", 1, BatchId::NONE);
-            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = shared_conn.enqueue(&empty, &limits));
+            (1..=2 * MAX_SHARED_FRAMES as u64).for_each(|group| _ = shared_conn.enqueue(&empty, group, &limits));
             let inbox = lock(&shared_conn.inbox);
             assert!(inbox.items.len() <= MAX_SHARED_FRAMES + 1);
             assert_eq!(inbox.is_closed, slow_consumer == SlowConsumer::Disconnect && peer != Peer::Console);
@@ -242,13 +252,15 @@ mod tests {
     fn a_full_inbox_drops_whole_batches_and_keeps_their_ids() {
         for (slow_consumer, kept, dropped_ids, dropped_frames) in [
             (SlowConsumer::DropNewest, "[0][1]", vec![2, 3, 4], 6),
-            (SlowConsumer::DropOldest, "[4 is large]", vec![1, 2, 3], 8),
+            // Batch 0 has no id: its report is for the log.
+            (SlowConsumer::DropOldest, "[4 is large]", vec![0, 1, 2, 3], 8),
         ] {
             let limits = Limits { slow_consumer, max_write_buffer_bytes: 6, ..Limits::default() };
             let shared_conn = shared_conn(&limits, Peer::Unix);
             for (batch, bytes) in [(0, "[0]"), (1, "[1]"), (2, "[2]"), (3, "[3 is larger]"), (4, "[4 is large]")] {
                 enqueue(&shared_conn, batch, bytes, &limits);
             }
+            let reports = dropped_ids.len();
             assert_eq!(contents(&shared_conn), (kept.to_owned(), dropped_ids));
             assert_eq!(
                 lock(&shared_conn.inbox).dropped_frames,
@@ -256,9 +268,20 @@ mod tests {
                 "all frames are counted, also of batches without an id"
             );
             assert!(shared_conn.has_pending());
-            assert_eq!(shared_conn.take_dropped().len(), 3);
+            assert_eq!(shared_conn.take_dropped().len(), reports);
             assert_eq!(shared_conn.take_dropped(), []);
         }
+    }
+
+    #[test]
+    fn output_of_one_group_is_not_cut() {
+        let limits = Limits { max_write_buffer_bytes: 4, ..Limits::default() };
+        let shared_conn = shared_conn(&limits, Peer::Unix);
+        let batch = Batch::encoded("[a]", 1, BatchId::NONE);
+        (0..100).for_each(|_| _ = shared_conn.enqueue(&batch, 1, &limits));
+        assert_eq!(contents(&shared_conn).0, "[a]".repeat(100));
+        let _ = shared_conn.enqueue(&batch, 2, &limits);
+        assert!(lock(&shared_conn.inbox).is_closed, "the next group finds a full inbox");
     }
 
     #[test]

@@ -7,14 +7,15 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::current_connection::CurrentConnection;
 use super::lifecycle::lock;
 use super::offloaded_job::OffloadedJob;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
-use super::shared_connection::SharedConnection;
 use super::socket::{ConnStream, UdpBinding};
-use crate::connection::{Connection, Phase, WorkerContext};
+use crate::connection::{Phase, WorkerContext};
 use crate::engine::jobs::JobOwner;
 use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
@@ -47,16 +48,8 @@ pub(super) struct Worker {
     pub(super) requested_close: Option<CloseReason>,
     /// True if this thread's connection may have timers.
     pub(super) has_timers: bool,
-}
-
-/// This thread's connection, while callbacks that may send to it are made.
-pub(super) struct CurrentConnection<'a> {
-    pub(super) id: ConnId,
-    pub(super) conn: &'a mut Connection<ConnStream>,
-    /// `None` for an instance, which other threads do not reach.
-    pub(super) shared_conn: Option<&'a SharedConnection>,
-    /// The bytes received. Replies may borrow from them.
-    pub(super) received: &'a [u8],
+    /// The number of the group of callbacks under way, once it has sent to another connection.
+    group: Option<u64>,
 }
 
 impl Worker {
@@ -79,6 +72,7 @@ impl Worker {
             engine_jobs: Vec::new(),
             requested_close: None,
             has_timers: false,
+            group: None,
         }
     }
 
@@ -239,12 +233,15 @@ impl Worker {
     ) {
         let own_id = current.as_ref().map_or(ConnId::NONE, |current| current.id);
         let mut others = to.iter().copied().filter(|id| *id != own_id).peekable();
+        let mut group = 0;
         if others.peek().is_some() {
+            let groups = &self.shared.groups;
+            group = *self.group.get_or_insert_with(|| groups.fetch_add(1, Ordering::Relaxed) + 1);
             self.shared.routes.find(others, &mut self.receivers);
         }
         for route in self.receivers.drain(..) {
             if let Some(batch) = frames.encode_with(route.conn.framing)
-                && route.conn.enqueue(batch, &self.context.limits)
+                && route.conn.enqueue(batch, group, &self.context.limits)
             {
                 self.undelivered.push(route);
             }
@@ -272,6 +269,7 @@ impl Worker {
     /// the control thread. The caller has released the service's lock.
     #[inline]
     pub(super) fn deliver(&mut self) {
+        self.group = None;
         if !self.undelivered.is_empty() || !self.datagrams.is_empty() || !self.engine_jobs.is_empty() {
             self.deliver_all();
         }
@@ -290,7 +288,11 @@ impl Worker {
             let sent = self.shared.udp_bindings.iter().find(fits).map(|udp_binding| udp_binding.send(&payload, to));
             match sent {
                 Some(Ok(())) => self.context.stats.datagrams_out += 1,
-                _ => self.context.stats.datagrams_dropped += 1,
+                _ => {
+                    self.context.stats.datagrams_dropped += 1;
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.warn_of_lost_datagram(name, to);
+                }
             }
         }
         for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {
@@ -324,23 +326,6 @@ impl Worker {
         self.thread_stats.publish(stats);
         if !stats.ends.is_empty() || !stats.refusals.is_empty() {
             self.shared.routes.count_causes(stats);
-        }
-    }
-}
-
-impl CurrentConnection<'_> {
-    /// Reborrows the connection for a call.
-    pub(super) fn reborrow(&mut self) -> CurrentConnection<'_> {
-        CurrentConnection { id: self.id, conn: self.conn, shared_conn: self.shared_conn, received: self.received }
-    }
-
-    /// Moves the batches just dropped into the connection's inbox, to be reported when no callback
-    /// is under way. Without an inbox they stay in the context, where the same thread finds them.
-    fn note_dropped(&self, context: &mut WorkerContext) {
-        if let Some(shared_conn) = self.shared_conn
-            && !context.dropped.is_empty()
-        {
-            shared_conn.note_dropped(&mut context.dropped);
         }
     }
 }

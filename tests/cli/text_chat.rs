@@ -58,6 +58,19 @@ fn text_is_printed_while_the_input_is_open() {
 }
 
 #[test]
+fn address_is_proved_when_the_server_asks() {
+    let (server, address) = over_udp::socket();
+    let program = call(&["chat", &address, "--nick", "egon"], b"hi\n");
+    let client = over_udp::expect(&server, b"egon : hi");
+    server.send_to(b"error : to join, type /prove 0123456789ab", client).unwrap();
+    over_udp::expect(&server, b"egon : /prove 0123456789ab hi");
+    // Once for each line: a second request is shown.
+    server.send_to(b"error : to join, type /prove ffffffffffff", client).unwrap();
+    let shown = "error : to join, type /prove ffffffffffff\n".to_owned();
+    assert_eq!(ended(program), (Some(0), shown, String::new()));
+}
+
+#[test]
 fn line_without_an_answer_is_reported_and_the_next_sent() {
     let (server, address) = over_udp::socket();
     let program = call(&["chat", &address, "--nick", "egon", "--timeout", "200ms"], b"one\ntwo\n");

@@ -168,18 +168,24 @@ thread_local! {
 /// The lines that the engines of this process have logged as errors.
 pub(crate) static LOGGED_ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// A logger that forwards the counters of an engine to the test that runs it.
+/// The lines that they have logged as warnings.
+pub(crate) static LOGGED_WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A logger that forwards the counters of an engine to the test that runs it, and keeps errors and
+/// warnings.
 struct CounterLogger;
 
 impl log::Log for CounterLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        matches!(metadata.level(), log::Level::Info | log::Level::Error)
+        metadata.level() <= log::Level::Info
     }
 
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
         if record.level() == log::Level::Error {
             LOGGED_ERRORS.lock().unwrap().push(line);
+        } else if record.level() == log::Level::Warn {
+            LOGGED_WARNINGS.lock().unwrap().push(line);
         } else if line.starts_with("open=") {
             COUNTERS.with_borrow(|counters| {
                 if let Some(counters) = counters {

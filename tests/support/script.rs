@@ -16,8 +16,8 @@
 //!
 //! JSON is compared as values, and `"*"` equals any value. With `lines` and `raw`, each received
 //! line is a step of its own. Text with special characters is quoted: `bob > "two\nlines"`.
-//! `${x*4096}` stands for 4,096 times `x`, and `${port}` in an expected text for any port. At
-//! the end of the script no client may have an unread message.
+//! `${x*4096}` stands for 4,096 times `x`, and `${port}` or `${word}` in an expected text for any
+//! letters and digits. At the end of the script no client may have an unread message.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -69,11 +69,11 @@ pub(crate) enum ClientKind {
 #[derive(Clone, Debug)]
 pub(crate) enum ExpectedMessage {
     Json(Value),
-    /// The parts of the text between the ports that it names.
+    /// The parts of the text between the ports and words that it names.
     Bytes(Vec<Vec<u8>>),
 }
 
-/// Stands for any port in an expected text.
+/// Stands for any port or word in an expected text.
 const PORT: &str = "${port}";
 
 impl ExpectedMessage {
@@ -94,8 +94,8 @@ fn parts_match(parts: &[Vec<u8>], received: &[u8]) -> bool {
     if others.is_empty() {
         return rest.is_empty();
     }
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    digits > 0 && parts_match(others, &rest[digits..])
+    let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    word > 0 && parts_match(others, &rest[word..])
 }
 
 fn json_matches(expected: &Value, received: &Value) -> bool {
@@ -212,6 +212,7 @@ fn set_field(config: &mut ChatConfig, field: &str, value: &str) -> Option<()> {
         "max_announcing_room_members" => config.max_announcing_room_members = number()?,
         "max_members_per_address" => config.max_members_per_address = Some(number()?),
         "max_udp_members" => config.max_udp_members = number()?,
+        "proves_loopback_addresses" => config.proves_loopback_addresses = value.parse().ok()?,
         "accepts_remote_datagrams" => config.accepts_remote_datagrams = value.parse().ok()?,
         "udp_idle_timeout" => config.udp_idle_timeout = duration(value)?,
         "encoding" => config.encoding = encoding_rs::Encoding::for_label(value.as_bytes())?,
@@ -239,7 +240,7 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 /// Replaces each `${TEXT*TIMES}` with the repeated text.
 fn expand(line: &str) -> String {
     let Some((before, rest)) = line.split_once("${") else { return line.to_owned() };
-    if let Some(after) = rest.strip_prefix("port}") {
+    if let Some(after) = rest.strip_prefix("port}").or_else(|| rest.strip_prefix("word}")) {
         return format!("{before}{PORT}{}", expand(after));
     }
     let repeated = rest.split_once('}').and_then(|(inner, after)| {

@@ -23,7 +23,7 @@ pub(super) fn is_final_bye(reason: &str) -> bool {
 
 impl ChatSession {
     pub(super) fn handle_error(&mut self, event: ChatEvent<'static>, now: Duration) {
-        let ChatEvent::Error { code, text, room, first, count, offer, label } = &event else { return };
+        let ChatEvent::Error { code, text, room, first, count, offer, label, .. } = &event else { return };
         let label = label.as_ref().and_then(RequestLabel::as_u64);
         if let Some(label) = label {
             self.limiter.mark_arrived(label, now);

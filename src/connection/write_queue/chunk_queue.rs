@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use super::dropped::DroppedBatch;
-use crate::engine::limits::MAX_SHARED_FRAMES;
+use crate::engine::limits::{MAX_SHARED_FRAMES, QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
 
@@ -82,6 +82,10 @@ impl Chunk {
         self.bytes.as_slice().is_empty()
     }
 
+    fn is_reply(&self) -> bool {
+        matches!(self.bytes, ChunkBytes::Owned(_))
+    }
+
     fn batch_id(&self) -> BatchId {
         match &self.bytes {
             ChunkBytes::Owned(_) => BatchId::NONE,
@@ -153,19 +157,31 @@ impl ChunkQueue {
         }
     }
 
-    /// Drops chunks of which no byte is sent, oldest first, until the queue is below its limit.
-    /// Returns the number of frames dropped.
-    pub(super) fn drop_oldest(&mut self, max_bytes: usize, dropped: &mut Vec<DroppedBatch>) -> u32 {
+    /// Drops batches of which no byte is sent until the queue is below its limit: the newest first
+    /// or the oldest first, as the policy is. Returns the number of frames dropped.
+    pub(super) fn make_room(&mut self, bound: QueueBound, dropped: &mut Vec<DroppedBatch>) -> u32 {
+        let may_drop = |chunk: &Chunk| !chunk.started && (bound.may_drop_replies || !chunk.is_reply());
         let mut frames = 0;
-        while self.is_full(max_bytes) {
-            let Some(oldest) = self.chunks.iter().position(|chunk| !chunk.started) else { break };
-            let Some(chunk) = self.chunks.remove(oldest) else { break };
+        while self.is_full(bound.max_bytes) {
+            let at = match bound.policy {
+                SlowConsumer::DropNewest => self.chunks.iter().rposition(may_drop),
+                _ => self.chunks.iter().position(may_drop),
+            };
+            let Some(chunk) = at.and_then(|at| self.chunks.remove(at)) else { break };
             self.bytes -= chunk.bytes.as_slice().len();
             *self.memory_of(&chunk.bytes) -= chunk.bytes.memory();
             frames += chunk.frames;
             DroppedBatch::report(dropped, chunk.batch_id(), chunk.frames);
         }
         frames
+    }
+
+    /// Returns true if the replies alone have reached the limit.
+    pub(super) fn is_full_of_replies(&self, max_bytes: usize) -> bool {
+        let replies = self.chunks.iter().filter(|chunk| chunk.is_reply());
+        let bytes: usize = replies.map(|chunk| chunk.bytes.as_slice().len()).sum();
+        let sent = self.chunks.front().filter(|chunk| chunk.is_reply()).map_or(0, |_| self.sent);
+        bytes - sent >= max_bytes || self.chunks.len() >= MAX_SHARED_FRAMES
     }
 
     /// Returns true if the queue has reached its limit, in bytes or in chunks.
@@ -228,14 +244,4 @@ fn concat<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len);
     pieces.for_each(|piece| bytes.extend_from_slice(piece));
     bytes
-}
-
-#[cfg(test)]
-impl ChunkQueue {
-    /// Returns the bytes of the chunks that can no longer be dropped, and how many of them are
-    /// sent.
-    pub(super) fn started_bytes(&self) -> (usize, usize) {
-        let started = self.chunks.iter().take_while(|chunk| chunk.started);
-        (started.map(|chunk| chunk.bytes.as_slice().len()).sum(), self.sent)
-    }
 }

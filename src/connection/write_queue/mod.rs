@@ -6,6 +6,8 @@
 //! - A chunk whose first byte is sent is never dropped, whatever the policy: the peer would read
 //!   the next frame as the missing half.
 //! - A batch is dropped whole, because its sender knows it by one id.
+//! - Replies are never dropped, because the peer waits for them. Queued batches make room for them.
+//!   Only a console, which is never closed for its output, loses replies.
 //! - An empty queue owns no heap, and one shared batch alone needs no allocation either.
 //!
 //! [`queue`] is the queue and its limit, [`chunk_queue`] the chunks, [`dropped`] the report of what

@@ -8,6 +8,7 @@ use super::dropped::DroppedBatch;
 use crate::engine::limits::{QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
+use crate::service::reply_buffer::FLUSH_BYTES;
 
 /// Output that waits for one peer.
 #[derive(Debug, Default)]
@@ -26,6 +27,15 @@ pub(super) enum Pending {
     Many(Box<ChunkQueue>),
 }
 
+/// Frames to queue.
+#[derive(Clone, Copy, Debug)]
+struct NewFrames {
+    /// The id for the report, in case that they are dropped.
+    batch: BatchId,
+    frames: u32,
+    is_reply: bool,
+}
+
 /// The result of queueing frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EnqueueResult {
@@ -33,7 +43,8 @@ pub(crate) enum EnqueueResult {
     Queued,
     /// The queue was full: this many frames, queued earlier or new, were dropped.
     Dropped(u32),
-    /// The queue is full and the policy is to disconnect; nothing was queued.
+    /// Nothing was queued: the queue is full and the policy is to disconnect, or replies alone
+    /// fill it.
     Full,
 }
 
@@ -87,8 +98,10 @@ impl WriteQueue {
         self.push(Chunk::rest(rest, len));
     }
 
-    /// Queues a copy of `frames` whole frames, `len` bytes in `pieces`, if the limit allows.
-    /// Batches that are dropped to make room are added to `dropped`.
+    /// Queues a copy of `frames` whole frames, `len` bytes in `pieces`, if the limit allows. These
+    /// are replies, which no policy drops: batches make room for them, and are added to `dropped`.
+    /// The replies of one step may be queued in parts, so replies have 64 KiB more
+    /// ([`FLUSH_BYTES`]).
     pub(crate) fn enqueue_copy<'a>(
         &mut self,
         pieces: impl Iterator<Item = &'a [u8]>,
@@ -97,7 +110,7 @@ impl WriteQueue {
         bound: QueueBound,
         dropped: &mut Vec<DroppedBatch>,
     ) -> EnqueueResult {
-        let new = DroppedBatch { batch: BatchId::NONE, frames };
+        let new = NewFrames { batch: BatchId::NONE, frames, is_reply: true };
         self.enqueue(new, bound, dropped, |queue| queue.push_copy(pieces, len, frames))
     }
 
@@ -110,33 +123,37 @@ impl WriteQueue {
         bound: QueueBound,
         dropped: &mut Vec<DroppedBatch>,
     ) -> EnqueueResult {
-        let new = DroppedBatch { batch: batch.id(), frames: batch.frames() };
+        let new = NewFrames { batch: batch.id(), frames: batch.frames(), is_reply: false };
         self.enqueue(new, bound, dropped, |queue| queue.push_shared(batch))
     }
 
     /// Applies the limit, then calls `push`. Only what is queued already counts against the limit,
-    /// so that a frame of any size passes when there is room at all. `new` is the report in case
-    /// the new frames are dropped.
+    /// so that a frame of any size passes when there is room at all.
     #[inline]
     fn enqueue(
         &mut self,
-        new: DroppedBatch,
+        new: NewFrames,
         bound: QueueBound,
         dropped: &mut Vec<DroppedBatch>,
         push: impl FnOnce(&mut Self),
     ) -> EnqueueResult {
         let mut dropped_frames = 0;
         if self.is_full(bound.max_bytes) {
+            let is_kept = new.is_reply && !bound.may_drop_replies;
+            let max_reply_bytes = bound.max_bytes.saturating_add(FLUSH_BYTES);
             match bound.policy {
+                SlowConsumer::Disconnect if is_kept && !self.is_full(max_reply_bytes) => {}
                 SlowConsumer::Disconnect => return EnqueueResult::Full,
-                SlowConsumer::DropNewest => {}
-                SlowConsumer::DropOldest => {
-                    dropped_frames = self.with_chunks(|chunks| chunks.drop_oldest(bound.max_bytes, dropped));
-                }
+                SlowConsumer::DropNewest if !is_kept => {}
+                _ => dropped_frames = self.with_chunks(|chunks| chunks.make_room(bound, dropped)),
             }
-            if self.is_full(bound.max_bytes) {
-                // The policy drops the new frames, or what is queued is partly sent and has to
-                // stay.
+            if is_kept {
+                if self.with_chunks(|chunks| chunks.is_full_of_replies(max_reply_bytes)) {
+                    return EnqueueResult::Full;
+                }
+            } else if self.is_full(bound.max_bytes) {
+                // The policy drops the new frames, or what is queued has to stay: it is partly
+                // sent, or replies.
                 DroppedBatch::report(dropped, new.batch, new.frames);
                 return EnqueueResult::Dropped(dropped_frames + new.frames);
             }

@@ -64,8 +64,12 @@ pub struct ChatConfig {
     /// Maximum number of members from one IPv4 address or IPv6 /64 network. `None`: 256, and no
     /// limit for loopback addresses. Zero: no limit.
     pub max_members_per_address: Option<usize>,
-    /// True if the server accepts datagrams from other machines.
+    /// True if the server accepts datagrams from other machines. Their senders prove their
+    /// addresses before they become members.
     pub accepts_remote_datagrams: bool,
+    /// True if senders on this machine prove their addresses, too, because a proxy forwards
+    /// datagrams of other machines.
+    pub proves_loopback_addresses: bool,
     /// Time without a datagram after which a UDP member is removed.
     pub udp_idle_timeout: Duration,
     /// Maximum number of UDP members.
@@ -91,6 +95,7 @@ impl Default for ChatConfig {
             max_announcing_room_members: 128,
             max_members_per_address: None,
             accepts_remote_datagrams: false,
+            proves_loopback_addresses: false,
             udp_idle_timeout: Duration::from_secs(60),
             max_udp_members: 1024,
             run_id: None,

@@ -81,7 +81,7 @@ mod tests {
 
     fn error(text: &str) -> ChatEvent<'_> {
         let (code, text) = ("no-such-room".into(), text.into());
-        ChatEvent::Error { code, text, room: None, first: None, count: None, offer: None, label: None }
+        ChatEvent::Error { code, text, room: None, first: None, count: None, last: None, offer: None, label: None }
     }
 
     fn welcome<'a>(rooms: &[&'a str]) -> ChatEvent<'a> {

@@ -19,5 +19,6 @@ mod service;
 pub mod wire;
 
 pub use config::ChatConfig;
+pub use dialect::requested_proof;
 pub use names::{fold_name, is_valid_nick};
 pub use service::Chat;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use unicase::UniCase;
 use unicode_width::UnicodeWidthChar;
 
-use super::network::parse_network;
+use super::network::{parse_network, resembles_network};
 use super::request::ErrorReply;
 
 /// The operator's nick.
@@ -64,7 +64,7 @@ pub(super) fn check_nick(nick: &str) -> Result<(), ErrorReply> {
         return bad("has no colon");
     }
     // The operator bans a nick or an address by the same command.
-    if parse_network(nick).is_some() {
+    if parse_network(nick).is_some() || resembles_network(nick) {
         return bad("is not an address");
     }
     let folded = fold_name(nick);

@@ -32,6 +32,12 @@ pub(super) fn parse_network(text: &str) -> Option<IpNet> {
     }
 }
 
+/// Returns true if the text is meant as a network, although its prefix may be wrong:
+/// `10.0.0.0/33`.
+pub(super) fn resembles_network(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok())
+}
+
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED_BITS));

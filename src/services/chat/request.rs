@@ -141,6 +141,7 @@ impl ErrorReply {
             room: None,
             first: None,
             count: None,
+            last: None,
             offer: self.offer.as_deref().map(Cow::from),
             label,
         }

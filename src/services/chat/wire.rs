@@ -208,6 +208,10 @@ pub enum ChatEvent<'a> {
         /// Of code `missed`: the number of missing messages.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         count: Option<u64>,
+        /// Of code `missed`: the id of the last missing message. All ids from `first` on are
+        /// missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<u64>,
         /// Of code `nick-taken`: a nick that is free.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offer: Option<Cow<'a, str>>,

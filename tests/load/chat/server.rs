@@ -319,7 +319,8 @@ impl Service for Chat {
 
 fn error(code: &str, text: &str) -> Vec<u8> {
     let (room, first, count, offer, label) = (None, None, None, None, None);
-    to_vec(&ChatEvent::Error { code: code.into(), text: text.into(), room, first, count, offer, label }).unwrap()
+    to_vec(&ChatEvent::Error { code: code.into(), text: text.into(), room, first, count, last: None, offer, label })
+        .unwrap()
 }
 
 /// Returns the text with another character at `at`.

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 use crate::support::Client;
 
 pub(crate) struct Member {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Member {

@@ -127,6 +127,7 @@ impl FakeServer {
             room: room.map(|room| room.to_owned().into()),
             first: None,
             count: None,
+            last: None,
             offer: offer.map(Into::into),
             label: label.clone(),
         };
@@ -252,5 +253,5 @@ fn message(room: &str, id: u64, from: &str, text: &str) -> ChatEvent<'static> {
 /// Returns an error that answers no request.
 pub(super) fn error(code: &str, room: Option<&str>, first: Option<u64>, count: Option<u64>) -> ChatEvent<'static> {
     let (code, room) = (code.to_owned().into(), room.map(|room| room.to_owned().into()));
-    ChatEvent::Error { code, text: "no".into(), room, first, count, offer: None, label: None }
+    ChatEvent::Error { code, text: "no".into(), room, first, count, last: None, offer: None, label: None }
 }

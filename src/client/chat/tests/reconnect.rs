@@ -91,6 +91,7 @@ fn dropped_messages_are_requested_by_a_reconnect() {
         room: Some("lobby".into()),
         first: Some(2),
         count: Some(3),
+        last: Some(4),
         offer: None,
         label: None,
     };
@@ -188,7 +189,8 @@ fn required_nick_that_is_invalid_ends_the_session() {
             _ => None,
         });
         let (code, text) = ("bad-nick".into(), "a nick has no colon in it".into());
-        let rejected = ChatEvent::Error { code, text, room: None, first: None, count: None, offer: None, label };
+        let rejected =
+            ChatEvent::Error { code, text, room: None, first: None, count: None, last: None, offer: None, label };
         session.handle_event(rejected, NOW);
         let ends = actions(&mut session).iter().any(|action| matches!(action, SessionAction::End(Ending::Rejected(_))));
         assert_eq!(ends, require_nick);

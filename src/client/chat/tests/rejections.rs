@@ -6,7 +6,7 @@ use super::fake_server::{FakeServer, error};
 use super::simulation::ChatSimulation;
 use crate::client::chat::{ChatCommand, Ending, LOBBY, Notice, SessionOptions};
 use crate::frame::FrameError;
-use crate::service::CloseReason;
+use crate::service::{CloseReason, OutputBacklog};
 use crate::services::chat::wire::{ChatEvent, ChatRequest};
 
 fn hellos(sim: &ChatSimulation) -> usize {
@@ -110,7 +110,7 @@ fn client_reconnects_after_any_other_bye() {
         CloseReason::IdleTimeout(seconds),
         CloseReason::WriteTimeout(seconds),
         CloseReason::FrameTimeout { limit: seconds, looks_like: None },
-        CloseReason::SlowConsumer { pending_bytes: 1 << 20 },
+        CloseReason::SlowConsumer(OutputBacklog::default()),
         CloseReason::MaxConnections(10),
         CloseReason::BufferBudget(1 << 20),
         CloseReason::NoThread,

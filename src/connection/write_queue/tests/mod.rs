@@ -1,17 +1,19 @@
 //! The write queue, written to a scripted socket.
 
 mod model;
+mod replies;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::chunk_queue::{COPY_CHUNK_BYTES, MAX_SLICES};
+use super::chunk_queue::MAX_SLICES;
 use super::queue::Pending;
 use super::{DroppedBatch, EnqueueResult, WriteOutcome, WriteQueue};
 use crate::engine::limits::{Limits, QueueBound, SlowConsumer};
 use crate::frame::{Batch, BatchId, Payload};
+use crate::service::Peer;
 
 /// The effect of one write.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +110,7 @@ fn push_rest(queue: &mut WriteQueue, rest: &[&[u8]]) {
 }
 
 fn bound(limits: &Limits) -> QueueBound {
-    QueueBound { max_bytes: limits.max_write_buffer_bytes, policy: limits.slow_consumer }
+    limits.queue_bound(&Peer::Unix)
 }
 
 fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits {
@@ -234,8 +236,8 @@ fn a_frame_that_came_after_a_begun_one_can_still_be_dropped() {
     let mut queue = WriteQueue::default();
     enqueue_copy(&mut queue, &[b"[a]"], 1, &limits);
     queue.write_to(&mut ScriptedWriter::new(&[WriteStep::Take(1)]), true).unwrap();
-    assert_eq!(enqueue_copy(&mut queue, &[b"[b]"], 1, &limits), EnqueueResult::Queued);
-    assert_eq!(enqueue_copy(&mut queue, &[b"[c]"], 1, &limits), EnqueueResult::Dropped(1));
+    assert_eq!(enqueue_shared(&mut queue, &Payload::from("[b]"), &limits), EnqueueResult::Queued);
+    assert_eq!(enqueue_shared(&mut queue, &Payload::from("[c]"), &limits), EnqueueResult::Dropped(1));
     let mut socket = ScriptedWriter::new(&[ALL]);
     queue.write_to(&mut socket, true).unwrap();
     assert_eq!(socket.written, b"a][c]");
@@ -297,20 +299,6 @@ fn ids_of_dropped_batches_are_reported_in_order() {
         queue.write_to(&mut socket, true).unwrap();
         assert_eq!(String::from_utf8(socket.written).unwrap(), out);
     }
-}
-
-#[test]
-fn replies_that_need_room_report_the_dropped_batches() {
-    let limits = limits(9, SlowConsumer::DropOldest);
-    let mut queue = WriteQueue::default();
-    queue.enqueue_pair(0, "[0][0]", &limits);
-    queue.enqueue_pair(5, "[5][5]", &limits);
-    let mut dropped = Vec::new();
-    let result = queue.enqueue_copy([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut dropped);
-    assert_eq!((result, &dropped[..]), (EnqueueResult::Dropped(2), &[][..]));
-    let result = queue.enqueue_copy([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut dropped);
-    let batch = DroppedBatch { batch: BatchId(5), frames: 2 };
-    assert_eq!((result, &dropped[..]), (EnqueueResult::Dropped(2), &[batch][..]));
 }
 
 #[test]

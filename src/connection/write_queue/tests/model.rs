@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::reply_buffer::FLUSH_BYTES;
 
 /// One operation on a queue.
 #[derive(Clone, Debug)]
@@ -37,17 +38,46 @@ fn any_op() -> impl Strategy<Value = QueueOp> {
     ]
 }
 
-/// The unsent rest of a frame, and the id of its batch.
-type Frame = (Vec<u8>, BatchId);
+/// Frames that are dropped together or not at all: replies of one step, or a batch.
+#[derive(Debug)]
+struct FrameGroup {
+    /// The unsent frames, the first perhaps in part.
+    frames: VecDeque<Vec<u8>>,
+    id: BatchId,
+    is_reply: bool,
+    /// True if a byte of the group is sent.
+    is_begun: bool,
+}
 
-/// A queue beside a plain list of the pending frames.
+impl FrameGroup {
+    fn replies(frames: Vec<Vec<u8>>) -> Self {
+        Self { frames: frames.into(), id: BatchId::NONE, is_reply: true, is_begun: false }
+    }
+
+    fn batch(frames: Vec<Vec<u8>>, id: BatchId) -> Self {
+        Self { frames: frames.into(), id, is_reply: false, is_begun: false }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.frames.iter().flatten().copied().collect()
+    }
+
+    fn byte_len(&self) -> usize {
+        self.frames.iter().map(Vec::len).sum()
+    }
+
+    fn len(&self) -> u32 {
+        u32::try_from(self.frames.len()).unwrap()
+    }
+}
+
+/// A queue beside a plain list of what is pending.
 struct QueueModel {
     queue: WriteQueue,
     limits: Limits,
-    frames: VecDeque<Frame>,
+    groups: Vec<FrameGroup>,
     last_id: u64,
     made: u8,
-    largest_offer: usize,
 }
 
 impl QueueModel {
@@ -61,127 +91,99 @@ impl QueueModel {
     }
 
     fn bytes(&self) -> usize {
-        self.frames.iter().map(|(bytes, _)| bytes.len()).sum()
+        self.groups.iter().map(FrameGroup::byte_len).sum()
     }
 
-    /// Returns the number of frames at the front that may no longer be dropped. The queue's own
-    /// mark is used, because it marks whole chunks. The mark must cover the first frame if that is
-    /// begun, and must end at the end of a frame.
-    fn begun_frames(&self) -> usize {
-        let Pending::Many(chunks) = &self.queue.pending else { return 0 };
-        let (marked, taken) = chunks.started_bytes();
-        let mut left = marked - if marked > 0 { taken } else { 0 };
-        assert!(taken == 0 || left > 0, "bytes were sent of a chunk that is not marked");
-        let mut frames = 0;
-        while left > 0 {
-            left = left.checked_sub(self.frames[frames].0.len()).expect("the mark ends within a frame");
-            frames += 1;
-        }
-        frames
+    fn reply_bytes(&self) -> usize {
+        self.groups.iter().filter(|group| group.is_reply).map(FrameGroup::byte_len).sum()
     }
 
-    fn enqueue_batch(&mut self, new: Vec<Vec<u8>>, id: BatchId) {
-        self.enqueue(new, id, |queue, frames, limits, dropped| {
-            let batch = Batch::encoded(frames.concat(), u32::try_from(frames.len()).unwrap(), id);
-            queue.enqueue_shared(&batch, bound(limits), dropped)
-        });
-    }
-
-    /// Enqueues frames that are dropped together or not at all, and checks the reports.
-    fn enqueue(
-        &mut self,
-        new: Vec<Vec<u8>>,
-        id: BatchId,
-        enqueue: impl FnOnce(&mut WriteQueue, &[Vec<u8>], &Limits, &mut Vec<DroppedBatch>) -> EnqueueResult,
-    ) {
-        let (max_bytes, begun) = (self.limits.max_write_buffer_bytes, self.begun_frames());
-        let was_full = self.bytes() >= max_bytes;
-        let count = u32::try_from(new.len()).unwrap();
-        let offered_bytes = new.iter().map(Vec::len).sum();
-        self.largest_offer = self.largest_offer.max(offered_bytes);
-        let mut dropped = Vec::new();
-        let result = enqueue(&mut self.queue, &new, &self.limits, &mut dropped);
-        let new: Vec<Frame> = new.into_iter().map(|bytes| (bytes, id)).collect();
-        if !was_full {
-            assert_eq!(result, EnqueueResult::Queued);
-            assert_eq!(dropped, []);
-            self.frames.extend(new);
-            assert!(self.bytes() < max_bytes + offered_bytes);
-            return;
-        }
+    /// Removes batches by the policy until the queue has room. Returns them in the order of
+    /// dropping.
+    fn make_room(&mut self) -> Vec<FrameGroup> {
+        let may_drop = |group: &FrameGroup| !group.is_reply && !group.is_begun;
         let mut lost = Vec::new();
-        match self.limits.slow_consumer {
-            SlowConsumer::Disconnect => assert_eq!(result, EnqueueResult::Full),
-            SlowConsumer::DropNewest => {
-                assert_eq!(result, EnqueueResult::Dropped(count));
-                lost = new;
-            }
-            SlowConsumer::DropOldest => {
-                let EnqueueResult::Dropped(count) = result else { panic!("{result:?} from a full queue") };
-                let count = usize::try_from(count).unwrap();
-                let begun_bytes: usize = self.frames.iter().take(begun).map(|(bytes, _)| bytes.len()).sum();
-                if begun_bytes >= max_bytes {
-                    assert_eq!(count, self.frames.len() - begun + new.len(), "every frame that may be dropped is");
-                    lost.extend(self.frames.drain(begun..).chain(new));
-                } else {
-                    assert!(count > 0);
-                    lost.extend(self.frames.drain(begun..begun + count));
-                    assert!(self.bytes() < max_bytes, "too little was dropped");
-                    assert!(
-                        self.bytes() + self.largest_offer.max(COPY_CHUNK_BYTES) >= max_bytes,
-                        "more than needed was dropped"
-                    );
-                    self.frames.extend(new);
-                }
-            }
+        while self.bytes() >= self.limits.max_write_buffer_bytes {
+            let at = match self.limits.slow_consumer {
+                SlowConsumer::DropNewest => self.groups.iter().rposition(may_drop),
+                _ => self.groups.iter().position(may_drop),
+            };
+            let Some(at) = at else { break };
+            lost.push(self.groups.remove(at));
         }
-        let mut reported = Vec::new();
-        for (_, id) in lost.iter().filter(|(_, id)| *id != BatchId::NONE) {
-            match reported.last_mut() {
-                Some(DroppedBatch { batch, frames }) if batch == id => *frames += 1,
-                _ => reported.push(DroppedBatch { batch: *id, frames: 1 }),
+        lost
+    }
+
+    /// Enqueues a group, and checks the result and the reports.
+    fn enqueue(&mut self, new: FrameGroup) {
+        let (bytes, policy, mut dropped) = (new.bytes(), self.limits.slow_consumer, Vec::new());
+        let bound = bound(&self.limits);
+        let result = if new.is_reply {
+            let (before, rest) = bytes.split_at(bytes.len() / 3);
+            let (borrowed, after) = rest.split_at(rest.len() / 2);
+            let pieces = [before, borrowed, after].into_iter();
+            self.queue.enqueue_copy(pieces, bytes.len(), new.len(), bound, &mut dropped)
+        } else {
+            let batch = Batch::encoded(bytes.clone(), new.len(), new.id);
+            self.queue.enqueue_shared(&batch, bound, &mut dropped)
+        };
+        let max_bytes = self.limits.max_write_buffer_bytes;
+        let was_full = self.bytes() >= max_bytes;
+        let makes_room = policy == SlowConsumer::DropOldest || (policy == SlowConsumer::DropNewest && new.is_reply);
+        let mut lost = if was_full && makes_room { self.make_room() } else { Vec::new() };
+        let max_reply_bytes = max_bytes + FLUSH_BYTES;
+        let is_full = match (new.is_reply, policy) {
+            (true, SlowConsumer::Disconnect) => self.bytes() >= max_reply_bytes,
+            (true, _) => self.reply_bytes() >= max_reply_bytes,
+            (false, policy) => policy == SlowConsumer::Disconnect,
+        };
+        let expected = if was_full && is_full {
+            EnqueueResult::Full
+        } else {
+            if was_full && !new.is_reply && self.bytes() >= max_bytes {
+                lost.push(new);
+            } else {
+                self.groups.push(new);
             }
-            assert!(self.frames.iter().all(|(_, kept)| kept != id), "half a batch was dropped");
-        }
-        assert_eq!(dropped, reported);
+            match lost.iter().map(FrameGroup::len).sum() {
+                0 => EnqueueResult::Queued,
+                frames => EnqueueResult::Dropped(frames),
+            }
+        };
+        assert_eq!(result, expected);
+        let named = lost.iter().filter(|group| group.id != BatchId::NONE);
+        let reports = named.map(|group| DroppedBatch { batch: group.id, frames: group.len() });
+        assert_eq!(dropped, reports.collect::<Vec<_>>());
+        // One batch that is begun, and what one call adds may exceed the limits.
+        let begun = self.groups.first().filter(|group| group.is_begun).map_or(0, FrameGroup::byte_len);
+        assert!(self.bytes() <= max_bytes + max_reply_bytes + begun + 200_000);
     }
 
     fn apply(&mut self, op: QueueOp, short_write_means_full: bool) {
         match op {
             QueueOp::Copy(sizes) => {
                 let new = self.make(&sizes);
-                self.enqueue(new, BatchId::NONE, |queue, frames, limits, dropped| {
-                    let bytes = frames.concat();
-                    let (before, rest) = bytes.split_at(bytes.len() / 3);
-                    let (borrowed, after) = rest.split_at(rest.len() / 2);
-                    let count = u32::try_from(frames.len()).unwrap();
-                    queue.enqueue_copy(
-                        [before, borrowed, after].into_iter(),
-                        bytes.len(),
-                        count,
-                        bound(limits),
-                        dropped,
-                    )
-                });
+                self.enqueue(FrameGroup::replies(new));
             }
             QueueOp::Shared(sizes) => {
                 for frame in self.make(&sizes) {
-                    self.enqueue_batch(vec![frame], BatchId::NONE);
+                    self.enqueue(FrameGroup::batch(vec![frame], BatchId::NONE));
                 }
             }
             QueueOp::Batch(sizes) => {
                 let new = self.make(&sizes);
                 self.last_id += 1;
-                self.enqueue_batch(new, BatchId(self.last_id));
+                self.enqueue(FrameGroup::batch(new, BatchId(self.last_id)));
             }
             QueueOp::Rest(sizes, lost) => {
                 if self.queue.is_empty() {
-                    let new = self.make(&sizes);
-                    let bytes = new.concat();
+                    let mut rest = FrameGroup::replies(self.make(&sizes));
+                    let bytes = rest.bytes();
                     let lost = lost % bytes.len();
                     let (first, second) = bytes[lost..].split_at((bytes.len() - lost) / 2);
                     push_rest(&mut self.queue, &[first, second]);
-                    self.frames.extend(new.into_iter().map(|bytes| (bytes, BatchId::NONE)));
+                    rest.is_begun = true;
+                    self.groups.push(rest);
                     self.remove_sent(&bytes[..lost]);
                 }
             }
@@ -190,24 +192,28 @@ impl QueueModel {
                 let outcome = self.queue.write_to(&mut socket, short_write_means_full).unwrap();
                 assert_eq!(outcome.bytes, socket.written.len());
                 self.remove_sent(&socket.written);
-                assert_eq!(outcome.blocked, !self.frames.is_empty(), "writing stops only when the socket is full");
+                assert_eq!(outcome.blocked, !self.groups.is_empty(), "writing stops only when the socket is full");
                 assert_eq!(outcome.blocked, socket.would_block || (socket.short && short_write_means_full));
             }
         }
         assert_eq!(self.queue.pending_bytes(), self.bytes());
-        assert_eq!(self.queue.is_empty(), self.frames.is_empty());
-        assert_eq!(self.queue.owns_no_heap(), self.frames.is_empty(), "an empty queue owns heap");
-        self.begun_frames();
+        assert_eq!(self.queue.is_empty(), self.groups.is_empty());
+        assert_eq!(self.queue.owns_no_heap(), self.groups.is_empty(), "an empty queue owns heap");
     }
 
     /// Removes the bytes that were sent from the front.
     fn remove_sent(&mut self, mut out: &[u8]) {
-        while let Some((frame, _)) = self.frames.front_mut().filter(|_| !out.is_empty()) {
-            let (lost, rest) = out.split_at(out.len().min(frame.len()));
-            assert!(frame.starts_with(lost), "the bytes sent differ from the first pending frame");
-            frame.drain(..lost.len());
+        while let Some(group) = self.groups.first_mut().filter(|_| !out.is_empty()) {
+            group.is_begun = true;
+            let frame = group.frames.front_mut().unwrap();
+            let (sent, rest) = out.split_at(out.len().min(frame.len()));
+            assert!(frame.starts_with(sent), "the bytes sent differ from the first pending frame");
+            frame.drain(..sent.len());
             if frame.is_empty() {
-                self.frames.pop_front();
+                group.frames.pop_front();
+            }
+            if group.frames.is_empty() {
+                self.groups.remove(0);
             }
             out = rest;
         }
@@ -227,11 +233,11 @@ proptest! {
     ) {
         let limits = limits(max_bytes, policy);
         let queue = WriteQueue::default();
-        let mut model = QueueModel { queue, limits, frames: VecDeque::new(), last_id: 0, made: 0, largest_offer: 0 };
+        let mut model = QueueModel { queue, limits, groups: Vec::new(), last_id: 0, made: 0 };
         for op in ops {
             model.apply(op, short_write_means_full);
         }
         model.apply(QueueOp::Write(vec![ALL; 1000]), short_write_means_full);
-        prop_assert!(model.frames.is_empty());
+        prop_assert!(model.groups.is_empty());
     }
 }

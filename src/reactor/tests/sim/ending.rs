@@ -53,7 +53,7 @@ impl World {
         if counts != [0; 3] || stats.accepted != stats.closed + stats.faulted {
             return Err(format!("something is left after the last connection: {stats}"));
         }
-        let may_lose = self.log.may_drop || self.is_stopped;
+        let (is_stopped, drops) = (self.is_stopped, self.log.may_drop);
         for peer in &mut self.peers {
             let told = self.watch.told();
             let conn = told.of_port(peer.port);
@@ -66,7 +66,7 @@ impl World {
             let is_opened = conn.is_some();
             drop(told);
             let checked = peer.read(READS_AT_ONCE, is_opened, &mut self.log, now);
-            let checked = checked.and_then(|()| peer.check_end(reason.as_ref(), may_lose));
+            let checked = checked.and_then(|()| peer.check_end(reason.as_ref(), is_stopped, drops));
             checked.map_err(|error| format!("peer {} ({:?}): {error}", peer.port, peer.kind))?;
         }
         Ok(())

@@ -15,6 +15,7 @@ mod chat_model;
 mod check;
 mod ending;
 mod files_model;
+mod model;
 mod peer;
 mod peer_times;
 mod planted;

@@ -1,9 +1,11 @@
 //! A simulated peer: what it sends, how fast it reads, and the check of every byte that it receives.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::chat_model::{ChatModel, LinesModel, RoomLog};
 use super::files_model::FilesModel;
+use super::model::Model;
 use super::peer_times::PeerTimes;
 use super::scenario::{PeerKind, READS_AT_ONCE};
 use crate::connection::scripted_stream::ScriptedSocket;
@@ -46,15 +48,6 @@ struct SentInput {
     is_garbage: bool,
 }
 
-/// The reference model of the replies.
-enum Model {
-    /// The frames sent that are not echoed yet.
-    Echo(std::collections::VecDeque<Vec<u8>>),
-    Chat(ChatModel),
-    Lines(LinesModel),
-    Files(FilesModel),
-}
-
 impl PeerKind {
     pub(super) fn framing(self) -> Framing {
         match self {
@@ -79,7 +72,7 @@ impl Peer {
         let framing = kind.framing();
         let strict = limits.slow_consumer == SlowConsumer::Disconnect;
         let model = match kind {
-            PeerKind::Echo => Model::Echo(std::collections::VecDeque::new()),
+            PeerKind::Echo => Model::Echo(VecDeque::new()),
             PeerKind::ChatJson => Model::Chat(ChatModel::new(number)),
             PeerKind::ChatLines => Model::Lines(LinesModel::default()),
             PeerKind::Files => Model::Files(FilesModel::new(strict)),
@@ -292,7 +285,7 @@ impl Peer {
 
     /// Checks at the end of the run that nothing was lost which the reason of the close does not
     /// explain.
-    pub(super) fn check_end(&self, reason: Option<&CloseReason>, may_lose: bool) -> Result<(), String> {
+    pub(super) fn check_end(&self, reason: Option<&CloseReason>, is_stopped: bool, drops: bool) -> Result<(), String> {
         let unfinished = self.decoder.unfinished_bytes().unwrap_or(0);
         if unfinished > 0 && self.socket.is_shut_down() && !self.is_reset && self.kind != PeerKind::ChatLines {
             return Err(format!("half a frame came before an orderly close ({reason:?})"));
@@ -303,41 +296,17 @@ impl Peer {
             Some(CloseReason::BadFrame(_) | CloseReason::TruncatedFrame { .. }) => self.kind == PeerKind::Echo,
             _ => false,
         };
-        if answers_all && !self.is_reset && !may_lose && self.is_prompt {
+        if let (Some(CloseReason::PeerClosed), Model::Chat(chat)) = (reason, &self.model)
+            && !self.is_reset
+            && !is_stopped
+        {
+            chat.check_gaps().map_err(|error| format!("{error} ({reason:?})"))?;
+        }
+        if answers_all && !self.is_reset && !is_stopped && !drops && self.is_prompt {
             let asked_all = !self.sent_garbage && self.rest.is_empty();
             self.model.check_answered(asked_all).map_err(|error| format!("{error} ({reason:?})"))?;
         }
         Ok(())
-    }
-}
-
-impl Model {
-    fn receive(&mut self, payload: &[u8], log: &mut RoomLog) -> Result<(), String> {
-        match self {
-            Self::Echo(expected) => {
-                // A policy may have dropped frames in between.
-                let at = expected.iter().position(|frame| frame == payload);
-                let Some(at) = at else { return Err(format!("not an echo: {:?}", payload.escape_ascii().to_string())) };
-                if at > 0 && !log.may_drop {
-                    return Err(format!("{at} echoes are missing before {:?}", payload.escape_ascii().to_string()));
-                }
-                expected.drain(..=at);
-                Ok(())
-            }
-            Self::Chat(chat) => chat.receive(payload, log),
-            Self::Lines(lines) => lines.receive(payload),
-            Self::Files(files) => files.receive(payload),
-        }
-    }
-
-    /// Checks that nothing is left to receive. If not all requests were sent, some have no answer.
-    fn check_answered(&self, asked_all: bool) -> Result<(), String> {
-        match self {
-            Self::Echo(expected) if !expected.is_empty() => Err(format!("{} frames were not echoed", expected.len())),
-            Self::Chat(chat) => chat.check_answered(asked_all),
-            Self::Files(files) => files.check_answered(asked_all),
-            Self::Echo(_) | Self::Lines(_) => Ok(()),
-        }
     }
 }
 

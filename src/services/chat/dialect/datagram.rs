@@ -20,6 +20,45 @@ pub(crate) fn is_error_datagram(datagram: &[u8]) -> bool {
     name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(ERROR.as_bytes()))
 }
 
+/// The command of a UDP sender that returns the word for its address, with the text after it.
+const PROVE: &str = "/prove ";
+
+/// Returns the reason in the answer to a sender that has to prove its address. The answer is short:
+/// it may go to the victim of a forged address.
+pub(crate) fn proof_request(word: &str) -> ErrorReply {
+    ErrorReply::new("unproved", format!("to join, type {PROVE}{word}"))
+}
+
+/// Returns the command that proves a UDP sender's address, such as `/prove 0123456789ab`, if the
+/// text of a datagram asks for it. A text may follow the command in the same datagram.
+///
+/// ```
+/// use switchboard::services::chat::requested_proof;
+/// let answer = "error : to join, type /prove 0123456789ab";
+/// assert_eq!(requested_proof(answer), Some("/prove 0123456789ab"));
+/// assert_eq!(requested_proof("eva : to join, type /prove 0123456789ab"), None);
+/// ```
+pub fn requested_proof(answer: &str) -> Option<&str> {
+    let reason = answer.trim_end().strip_prefix(ERROR)?.strip_prefix(" : ")?;
+    let command = reason.get(reason.find(PROVE)?..)?;
+    let word = command.strip_prefix(PROVE)?;
+    (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(command)
+}
+
+impl DatagramMessage {
+    /// Removes the proof from the front of the text, if there is one and `accepts` returns true for
+    /// its word. Returns true if it was removed.
+    pub(crate) fn take_proof(&mut self, accepts: impl FnOnce(&str) -> bool) -> bool {
+        let Some(rest) = self.message.text.strip_prefix(PROVE) else { return false };
+        let (word, text) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        if !accepts(word) {
+            return false;
+        }
+        self.message = RoomText::typed(text.trim_start_matches(' ').to_owned().into());
+        true
+    }
+}
+
 /// Parses a datagram.
 pub(crate) fn parse_datagram(datagram: &[u8], encoding: &'static Encoding) -> Result<DatagramMessage, ErrorReply> {
     let decoded = if encoding == UTF_8 {
@@ -55,6 +94,21 @@ mod tests {
         assert_eq!(parse_datagram(b"eva : /me waves: hi\n", UTF_8), Ok(action));
         assert_eq!(parse_datagram(b"eva", UTF_8).unwrap_err().code, "bad-datagram");
         assert_eq!(parse_datagram(b"\xff : a", UTF_8).unwrap_err().code, "bad-text");
+    }
+
+    #[test]
+    fn proof_is_taken_off_the_text() {
+        let taken = |datagram: &str, word: &str| {
+            let mut parsed = parse_datagram(datagram.as_bytes(), UTF_8).unwrap();
+            let is_taken = parsed.take_proof(|given| given == word);
+            (is_taken, parsed.message)
+        };
+        assert_eq!(taken("eva : /prove ab12", "ab12"), (true, RoomText::message("")));
+        assert_eq!(taken("eva:/prove  ab12  hi: all\n", "ab12"), (true, RoomText::message("hi: all")));
+        assert_eq!(taken("eva : /prove ab12 /me waves", "ab12"), (true, RoomText::action("waves")));
+        for (datagram, text) in [("eva : /prove ab1", "/prove ab1"), ("eva : /prove", "/prove"), ("eva : hi", "hi")] {
+            assert_eq!(taken(datagram, "ab12"), (false, RoomText::message(text)));
+        }
     }
 
     #[test]

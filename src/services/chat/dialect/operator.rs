@@ -11,7 +11,7 @@ use super::lines::{
     SlashCommand, decode, only_word, parse_number, say_request, split_command, split_first_word, to_cow,
     unknown_command, usage_error,
 };
-use crate::services::chat::network::parse_network;
+use crate::services::chat::network::{parse_network, resembles_network};
 use crate::services::chat::request::{BanTarget, ErrorReply, HubRequest, OperatorCommand, RoomText};
 
 /// The answer to `/help` on the operator's console.
@@ -80,7 +80,11 @@ fn parse_ban<'a>(rest: &str) -> Result<OperatorCommand<'a>, ErrorReply> {
     if target.is_empty() {
         return Err(usage_error("/ban NICK|ADDR|CIDR [TIME] [REASON]"));
     }
-    let target = parse_network(target).map_or_else(|| BanTarget::Nick(to_cow(target)), BanTarget::Network);
+    let target = match parse_network(target) {
+        Some(network) => BanTarget::Network(network),
+        None if resembles_network(target) => return Err(bad_prefix(target)),
+        None => BanTarget::Nick(to_cow(target)),
+    };
     let (word, after) = take_word(rest);
     // With a sign or a point, too: a mistyped time must not become a reason, and the ban endless.
     let is_time = word.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit());
@@ -99,8 +103,17 @@ fn parse_time(word: &str) -> Result<Duration, ErrorReply> {
     })
 }
 
+fn bad_prefix(network: &str) -> ErrorReply {
+    let text = format!("{network} is not a network: its prefix is 0 to 32 bits for IPv4, 0 to 128 for IPv6");
+    ErrorReply::new("bad-command", text)
+}
+
 fn parse_unban<'w, 'a>(mut words: impl Iterator<Item = &'w str>) -> Result<OperatorCommand<'a>, ErrorReply> {
-    let network: Option<IpNet> = words.next().and_then(parse_network).filter(|_| words.next().is_none());
+    let target = words.next();
+    if let Some(target) = target.filter(|target| parse_network(target).is_none() && resembles_network(target)) {
+        return Err(bad_prefix(target));
+    }
+    let network: Option<IpNet> = target.and_then(parse_network).filter(|_| words.next().is_none());
     network.map(|network| OperatorCommand::Unban { network }).ok_or_else(|| usage_error("/unban ADDR|CIDR"))
 }
 
@@ -139,6 +152,9 @@ mod tests {
             "/ban eva -1s",
             "/ban eva -10 spam",
             "/bans x",
+            "/ban 10.0.0.0/33 spam",
+            "/ban ::1/129",
+            "/unban 10.0.0.0/33",
         ] {
             assert_eq!(parse(bad.as_bytes()).unwrap_err().code, "bad-command", "{bad}");
         }

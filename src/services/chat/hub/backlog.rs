@@ -10,7 +10,8 @@ use super::ids::{MemberId, RoomId};
 /// Output that members still lack. The hub removes the entries of a member or room that goes.
 #[derive(Default)]
 pub(super) struct Backlog {
-    /// Messages that were dropped because a member reads too slowly, until it has been notified.
+    /// Messages that were dropped because a member reads too slowly, until it has been notified. No
+    /// two ranges of a member touch each other.
     pub(super) gaps: HashMap<MemberId, Vec<MessageGap>>,
     /// Running replays.
     pub(super) replays: BTreeMap<(MemberId, RoomId), Replay>,
@@ -26,13 +27,30 @@ pub(super) struct Replay {
     pub(super) skip: Range<u64>,
 }
 
-/// Messages that a member will not receive.
+/// Messages that a member will not receive: consecutive ones of a room, or whispers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageGap {
-    /// `None` if the room is unknown; `first` then has no meaning.
+    /// `None` for whispers; `first` then has no meaning.
     pub(super) room: Option<RoomId>,
     pub(super) first: u64,
     pub(super) count: u64,
+}
+
+impl MessageGap {
+    /// Returns the id after the last one.
+    fn end(&self) -> u64 {
+        self.first + self.count
+    }
+
+    /// Adds `other` if the two are one range. Returns true if they are.
+    fn merge(&mut self, other: &Self) -> bool {
+        let touches = self.room.is_none() || self.first == other.end() || other.first == self.end();
+        let is_one = self.room == other.room && touches;
+        if is_one {
+            (self.first, self.count) = (self.first.min(other.first), self.count + other.count);
+        }
+        is_one
+    }
 }
 
 impl Backlog {
@@ -86,19 +104,18 @@ impl Backlog {
         if self.is_replaying(id) { 0 } else { self.deferred_pings.remove(&id).unwrap_or(0) }
     }
 
-    /// Adds a gap, merged with an earlier one of the same room. Returns true if the member had no
-    /// gap since its last notice.
-    pub(super) fn add_gap(&mut self, id: MemberId, gap: MessageGap) -> bool {
+    /// Adds a gap, merged with those that it touches. Returns the number of the member's gaps.
+    pub(super) fn add_gap(&mut self, id: MemberId, mut gap: MessageGap) -> usize {
         let gaps = self.gaps.entry(id).or_default();
-        let is_first = gaps.is_empty();
-        match gaps.iter_mut().find(|known| known.room == gap.room) {
-            Some(known) => (known.first, known.count) = (known.first.min(gap.first), known.count + gap.count),
-            None => gaps.push(gap),
-        }
-        is_first
+        gaps.retain(|known| !gap.merge(known));
+        gaps.push(gap);
+        gaps.len()
     }
 
+    /// Removes and returns the member's gaps, by room and id.
     pub(super) fn take_gaps(&mut self, id: MemberId) -> Vec<MessageGap> {
-        self.gaps.remove(&id).unwrap_or_default()
+        let mut gaps = self.gaps.remove(&id).unwrap_or_default();
+        gaps.sort_unstable_by_key(|gap| (gap.room, gap.first));
+        gaps
     }
 }

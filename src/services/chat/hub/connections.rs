@@ -97,10 +97,10 @@ impl Hub {
         }
     }
 
-    /// Sends `bye` with the reason and closes the member's connection. Removes a UDP member.
+    /// Closes the member's connection: `on_close` sends `bye` with the reason. Removes a UDP
+    /// member.
     pub(super) fn disconnect(&mut self, id: MemberId, reason: &str, out: &mut dyn HubOutput) {
         self.flush_rooms_of(id, out);
-        self.send_event(id, &ChatEvent::Bye { reason: reason.into() }, out);
         let endpoint = self.members.get_mut(id).map(|member| {
             member.is_disconnecting = true;
             member.endpoint
@@ -146,11 +146,10 @@ impl Hub {
         }
         let Some(id) = self.members.by_conn(conn) else { return };
         match reason {
-            // The hub has sent `bye` already, or the peer is unreachable.
-            CloseReason::Service(_)
-            | CloseReason::PeerClosed
-            | CloseReason::PeerReset(_)
-            | CloseReason::SlowConsumer { .. } => {}
+            // The peer is unreachable.
+            CloseReason::PeerClosed | CloseReason::PeerReset(_) | CloseReason::SlowConsumer(_) => {}
+            // In particular the reason of `disconnect`. Sent here and not there, because a reply of
+            // the connection itself is never dropped.
             _ => self.send_event(id, &ChatEvent::Bye { reason: reason.to_string().into() }, out),
         }
         // During shutdown all members leave, so an announcement would have no receivers.

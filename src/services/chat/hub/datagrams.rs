@@ -3,7 +3,9 @@
 //!
 //! A datagram that is refused is answered with one datagram, `error : REASON`: a simple client
 //! waits for exactly one answer. A source address can be forged, and the answer then hits a third
-//! party. So a datagram causes at most one answer, and the refusal of another server causes none.
+//! party. So a datagram causes at most one answer, and the refusal of another server causes none. A
+//! sender on another machine [proves its address](super::address_proof) before it is a member, and
+//! until then the answer is short.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,8 +17,9 @@ use super::state::Hub;
 use crate::frame::plural::counted;
 use crate::service::ServiceOptions;
 use crate::services::chat::dialect::{self, DatagramMessage};
-use crate::services::chat::names::{ERROR, check_text};
+use crate::services::chat::names::{ERROR, SERVER, check_text};
 use crate::services::chat::request::{ErrorReply, RoomText};
+use crate::services::chat::wire::LOBBY;
 
 impl Hub {
     /// Handles a datagram, and answers it with the error if that fails.
@@ -58,7 +61,12 @@ impl Hub {
             let text = "this server takes datagrams from its own machine only";
             return Err(ErrorReply::new("not-public", text));
         }
-        self.check_ban(from.ip(), time.now).inspect_err(|_| self.counts.rejected += 1)?;
+        let needs_proof = self.needs_proof(from);
+        if let Err(error) = self.check_ban(from.ip(), time.now) {
+            self.counts.rejected += 1;
+            // The reason for a ban may be long.
+            return Err(if needs_proof { ErrorReply::new("banned", "this address is banned") } else { error });
+        }
         let member = self.members.by_source(from);
         if let Some(id) = member
             && !self.touch_udp_member(id, from, time.now)
@@ -66,14 +74,37 @@ impl Hub {
             self.counts.rate_limited += 1;
             return Err(self.rate_limit_error());
         }
-        let DatagramMessage { name, message } = dialect::parse_datagram(datagram, self.config.encoding)?;
-        check_text(&message.text, self.config.max_text_bytes)?;
+        let mut parsed = dialect::parse_datagram(datagram, self.config.encoding);
+        let has_proof = needs_proof
+            && parsed
+                .as_mut()
+                .is_ok_and(|parsed| parsed.take_proof(|word| self.address_proof.accepts(from, word, time.now)));
+        if needs_proof && member.is_none() && !has_proof {
+            self.counts.rejected += 1;
+            return Err(dialect::proof_request(&self.address_proof.word(from, time.now)));
+        }
+        let DatagramMessage { name, message } = parsed?;
+        // A person may return the word alone.
+        let is_proof_only = has_proof && message.text.is_empty();
+        if !is_proof_only {
+            check_text(&message.text, self.config.max_text_bytes)?;
+        }
         match member {
             Some(id) => _ = self.rename(id, &name, out)?,
             None => self.add_udp_member(from, &name, time, out)?,
         }
-        self.publish(RoomId::LOBBY, &name, &message, time, out);
+        if is_proof_only {
+            let welcome = RoomText::message(format!("{name} has joined {LOBBY}"));
+            out.send_datagram(from, dialect::encode_datagram(SERVER, &welcome, self.config.encoding));
+        } else {
+            self.publish(RoomId::LOBBY, &name, &message, time, out);
+        }
         Ok(())
+    }
+
+    /// Returns true if a datagram's source may be forged.
+    fn needs_proof(&self, from: SocketAddr) -> bool {
+        self.config.proves_loopback_addresses || !from.ip().to_canonical().is_loopback()
     }
 
     /// Logs the refusals that the engine's limits or the operator cause, and not those of a request

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::ids::{MemberId, RoomId};
-use super::member::{ChatMember, MemberEndpoint};
-use super::message_range::{MessageRange, WHISPER};
+use super::member::MemberEndpoint;
+use super::message_range::MessageRange;
 use super::output::{EventTime, HubOutput};
 use super::room::PendingMessages;
 use super::sending::send_batch;
@@ -154,12 +154,8 @@ impl Hub {
         let recipient = self.find_whisper_recipient(to)?;
         let nick = self.members.get(recipient).map_or_else(|| to.into(), |member| member.nick.clone());
         let event = whisper(&nick);
-        let conn = self.members.get(recipient).and_then(ChatMember::conn);
-        if let Some((conn, dialect)) = conn.filter(|_| recipient != id) {
-            let mut payloads = Vec::new();
-            dialect::encode_event(dialect, &event, self.config.encoding, &mut payloads);
-            // With a batch id, so that `on_dropped` reports a whisper that a slow member misses.
-            send_batch(&[conn], &payloads, WHISPER, out);
+        if recipient != id {
+            self.send_whisper(recipient, &event, out);
         }
         self.send_event(id, &event, out);
         Ok(())

@@ -15,7 +15,8 @@
 //!
 //! Behaviour, as methods of the hub:
 //! - [`connections`]: opening, frames, closing; [`admission`]: bans and the limit per address.
-//! - [`requests`]: requests of members; [`datagrams`]: UDP members.
+//! - [`requests`]: requests of members; [`datagrams`]: UDP members; [`address_proof`]: the proof of
+//!   their addresses.
 //! - [`operator`]: the console; [`moderation`]: the operator's commands about members.
 //! - [`membership`]: joining and leaving; [`announcements`]: events about joins, leaves and
 //!   renames.
@@ -27,6 +28,7 @@
 //! - The ids of a room's messages are consecutive.
 //! - A room's pending messages are sent before a member joins or leaves.
 
+mod address_proof;
 mod admission;
 mod announcements;
 mod audience;

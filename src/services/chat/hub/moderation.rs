@@ -134,7 +134,7 @@ impl Hub {
     }
 
     fn stats_text(&self, now: Instant) -> String {
-        let HubCounts { messages, deliveries, rejected, rate_limited } = self.counts;
+        let HubCounts { messages, deliveries, rejected, rate_limited, gaps } = self.counts;
         let members = counted(self.members.len() as u64, "member", "members");
         let by_udp = match self.members.source_count() {
             0 => String::new(),
@@ -145,10 +145,11 @@ impl Hub {
             (counted(messages, "message", "messages"), counted(deliveries, "delivery", "deliveries"));
         let kept = counted(self.rooms.kept_bytes() as u64, "byte", "bytes");
         let bans = counted(self.bans.in_force(now).len() as u64, "ban", "bans");
+        let gaps = counted(gaps, "gap", "gaps");
         format!(
             "* {members}{by_udp} in {rooms}\n\
              * {messages}, {deliveries}; {kept} of messages kept\n\
-             * {rejected} rejected, {rate_limited} rate-limited, {bans}\n\
+             * {rejected} rejected, {rate_limited} rate-limited, {bans}, {gaps} reported\n\
              * {}",
             self.addresses_text()
         )

@@ -60,7 +60,7 @@ impl Hub {
                 let to = self.members.get(id).map_or(to, |member| member.nick.to_string().into());
                 let (from, at) = (OPERATOR.into(), rfc3339(time.wall).into());
                 let event = ChatEvent::Whisper { from, to, text, at };
-                self.send_event(id, &event, out);
+                self.send_whisper(id, &event, out);
                 self.print_event(&event, out);
             }
             HubRequest::Join { room, .. } => {

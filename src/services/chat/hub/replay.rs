@@ -65,6 +65,7 @@ impl Hub {
             room: Some(room.into()),
             first: None,
             count: None,
+            last: None,
             offer: None,
             label: None,
         };
@@ -140,7 +141,9 @@ impl Hub {
             piece.push(message.clone());
             replay.next += 1;
             if replay.next == replay.skip.start {
+                // The piece ends here, because the ids of a batch are consecutive.
                 replay.next = replay.skip.end;
+                break;
             }
         }
         let is_complete = replay.next > room.history.last_id();

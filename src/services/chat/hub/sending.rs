@@ -2,6 +2,7 @@
 
 use super::ids::MemberId;
 use super::member::ChatMember;
+use super::message_range::WHISPER;
 use super::output::HubOutput;
 use super::state::Hub;
 use crate::frame::Payload;
@@ -31,6 +32,16 @@ impl Hub {
         dialect::encode_event(dialect, event, self.config.encoding, &mut payloads);
         for payload in payloads {
             out.send(conn, payload);
+        }
+    }
+
+    /// Sends a whisper to its recipient, with a batch id, so that `on_dropped` reports one that a
+    /// slow member misses.
+    pub(super) fn send_whisper(&self, to: MemberId, event: &ChatEvent<'_>, out: &mut dyn HubOutput) {
+        if let Some((conn, dialect)) = self.members.get(to).and_then(ChatMember::conn) {
+            let mut payloads = Vec::new();
+            dialect::encode_event(dialect, event, self.config.encoding, &mut payloads);
+            send_batch(&[conn], &payloads, WHISPER, out);
         }
     }
 

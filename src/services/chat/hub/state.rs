@@ -1,5 +1,6 @@
 //! The state of the hub.
 
+use super::address_proof::AddressProof;
 use super::bans::BanList;
 use super::ids::RoomId;
 use super::members::MemberTable;
@@ -18,6 +19,7 @@ pub(crate) struct Hub {
     pub(super) consoles: Vec<OperatorConsole>,
     pub(super) palette: Palette,
     pub(super) bans: BanList,
+    pub(super) address_proof: AddressProof,
     pub(super) counts: HubCounts,
     /// True if a timer for the next silent UDP member is set.
     pub(super) is_timer_set: bool,
@@ -39,6 +41,8 @@ pub(super) struct HubCounts {
     pub(super) rejected: u64,
     /// Requests and datagrams beyond the rate limit.
     pub(super) rate_limited: u64,
+    /// Ranges of missing messages that were reported to members.
+    pub(super) gaps: u64,
 }
 
 impl Hub {
@@ -53,6 +57,7 @@ impl Hub {
             consoles: Vec::new(),
             palette,
             bans: BanList::default(),
+            address_proof: AddressProof::default(),
             counts: HubCounts::default(),
             is_timer_set: false,
             config,

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::{io, vec};
 
 use switchboard::client::{Conversation, TextSocket, TextSocketError};
+use switchboard::services::chat::requested_proof;
 use switchboard::{Framing, SocketStream, TextEncoding};
 
 use super::connection::ChatConnection;
@@ -31,6 +32,8 @@ pub(super) struct DatagramConnection {
     other_addresses: vec::IntoIter<SocketAddr>,
     /// The number of this connection. Events of earlier ones are ignored.
     number: u64,
+    /// The last line, until it was sent once more with a proof of the own address.
+    unproved_line: Option<String>,
     events: SyncSender<ClientEvent>,
 }
 
@@ -61,7 +64,8 @@ impl TextConnection {
         let mut other_addresses = server.socket_addrs().collect::<Vec<_>>().into_iter();
         let first = other_addresses.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let socket = Arc::new(connect_socket(first, encoding).map_err(|error| request_error(&server, &error))?);
-        let connection = DatagramConnection { server, socket, name, other_addresses, number: 0, events };
+        let (number, unproved_line) = (0, None);
+        let connection = DatagramConnection { server, socket, name, other_addresses, number, unproved_line, events };
         connection.start_reader()?;
         Ok(Self::Datagrams(connection))
     }
@@ -70,13 +74,22 @@ impl TextConnection {
     ///
     /// # Errors
     /// The reason why the line was not sent.
-    pub(super) fn send(&self, line: &str) -> Result<(), String> {
+    pub(super) fn send(&mut self, line: &str) -> Result<(), String> {
         match self {
             Self::Stream { connection, encoding } => {
                 connection.send(&encoding.encode(line).map_err(|error| error.to_string())?);
                 Ok(())
             }
             Self::Datagrams(connection) => connection.send(line).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Sends the last line once more with a proof of the own address, if `answer` asks for it.
+    /// Returns true if it does.
+    pub(super) fn prove_address(&mut self, answer: &str) -> bool {
+        match self {
+            Self::Stream { .. } => false,
+            Self::Datagrams(connection) => connection.prove_address(answer),
         }
     }
 
@@ -108,7 +121,20 @@ impl TextConnection {
 }
 
 impl DatagramConnection {
-    fn send(&self, line: &str) -> Result<(), TextSocketError> {
+    fn send(&mut self, line: &str) -> Result<(), TextSocketError> {
+        self.unproved_line = Some(line.to_owned());
+        self.send_text(line)
+    }
+
+    fn prove_address(&mut self, answer: &str) -> bool {
+        let Some(command) = requested_proof(answer) else { return false };
+        let Some(line) = self.unproved_line.take() else { return false };
+        // A datagram that is not sent is one that is lost: the line has no answer.
+        let _ = self.send_text(&format!("{command} {line}"));
+        true
+    }
+
+    fn send_text(&self, line: &str) -> Result<(), TextSocketError> {
         let text = format!("{} : {line}", self.name);
         match self.socket.send(&text) {
             // The system reports the fate of an earlier datagram, and has not sent this one.

@@ -283,6 +283,9 @@ impl TextRunner {
     }
 
     fn handle_text(&mut self, DecodedText { text, is_valid }: &DecodedText) -> Result<(), CliError> {
+        if self.connection.prove_address(text) {
+            return Ok(());
+        }
         if !is_valid && !std::mem::replace(&mut self.warned_of_invalid, true) {
             self.notify(
                 "received text is invalid in this encoding: \u{fffd} replaces it; choose another with --encoding",

@@ -166,8 +166,9 @@ pub(super) struct ChatServiceArgs {
     pub(super) max_per_address: Option<usize>,
     /// Accept datagrams from other machines, too
     ///
-    /// The source address of a datagram can be forged, so a third party could receive replies that
-    /// it never requested.
+    /// The source address of a datagram can be forged. So a sender on another machine proves its
+    /// address once, with a word that the server sends to it, before it receives what others send.
+    /// A forged datagram has at most one short answer.
     #[arg(long)]
     pub(super) udp_public: bool,
     /// Use this terminal as the operator's console: it shows all messages and sends typed lines as

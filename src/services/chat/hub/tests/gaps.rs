@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::harness::{HubHarness, LOCALHOST};
 use super::*;
 use crate::services::chat::config::REPLAY_STEP_BYTES;
+use crate::services::chat::hub::delivery::MAX_GAPS;
 
 fn unlimited() -> ChatConfig {
     ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() }
@@ -143,17 +144,49 @@ fn missed_reports_the_first_id_and_the_count() {
     }
     assert!(chat.take_delivered(slow).is_empty(), "the notice waits for on_writable");
     chat.run_until_idle();
-    let error = json!({"type": "error", "code": "missed", "room": "lobby", "first": 1, "count": 3,
-        "text": "3 messages of lobby were missed, from id 1 on"});
+    let error = json!({"type": "error", "code": "missed", "room": "lobby", "first": 1, "count": 3, "last": 3,
+        "text": "3 messages of lobby were missed, ids 1 to 3"});
     assert_eq!(events(&mut chat, slow), [error]);
     assert!(chat.take_delivered(gone).is_empty());
-    // A report without a batch id names no room: its frames are counted.
+    // A report without a batch id names no message, so the member cannot be told.
     chat.report_dropped(slow, BatchId::NONE, 1000);
     chat.run_until_idle();
-    let error = json!({"type": "error", "code": "missed", "count": 1000,
-        "text": "1000 more were missed"});
-    assert_eq!(events(&mut chat, slow), [error]);
+    let reason = "1000 more messages were dropped than could be named: join again with since";
+    assert_eq!(events(&mut chat, slow), [json!({"type": "bye", "reason": reason})]);
+    assert_eq!(chat.closed, [slow]);
     chat.hub.check();
+}
+
+#[test]
+fn missed_names_each_range_by_itself() {
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
+    let slow = connect_as(&mut chat, "slow");
+    let batches = say_in_turns(&mut chat, eva, 2 * MAX_GAPS + 2);
+    // Ids 4 and 3, then 1, then 6, then 5: three ranges become two.
+    for id in [4, 3, 1, 6, 5] {
+        chat.report_dropped(slow, batches[id - 1], 1);
+    }
+    chat.run_until_idle();
+    let ranges = |events: &[Value]| -> Vec<_> {
+        events.iter().map(|event| (event["first"].as_u64().unwrap(), event["last"].as_u64().unwrap())).collect()
+    };
+    assert_eq!(ranges(&events(&mut chat, slow)), [(1, 1), (3, 6)]);
+    // A member that reads between the drops is told before it has too many ranges.
+    for id in (2..).step_by(2).take(MAX_GAPS) {
+        chat.report_dropped(slow, batches[id - 1], 1);
+    }
+    assert!(events(&mut chat, slow).is_empty(), "the notices wait for on_writable");
+    chat.report_dropped(slow, *batches.last().unwrap(), 1);
+    assert_eq!(events(&mut chat, slow).len(), MAX_GAPS + 1);
+    chat.hub.check();
+}
+
+/// Sends a message in each of many turns, of which no batch is delivered. Returns the batches.
+fn say_in_turns(chat: &mut HubHarness, conn: ConnId, turns: usize) -> Vec<BatchId> {
+    chat.out.held = Some(Vec::new());
+    say_many(chat, conn, "lobby", turns, 1);
+    chat.out.held.take().unwrap().into_iter().map(|sent| sent.batch).collect()
 }
 
 #[test]
@@ -252,7 +285,7 @@ fn dropped_whisper_is_reported_as_missed() {
     chat.run_until_idle();
     assert_eq!(
         events(&mut chat, bob),
-        [json!({"type": "error", "code": "missed", "text": "1 more were missed", "count": 1})]
+        [json!({"type": "error", "code": "missed", "text": "1 whisper was missed", "count": 1})]
     );
 }
 

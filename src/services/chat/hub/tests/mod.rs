@@ -11,6 +11,7 @@ mod invariants;
 mod model;
 mod moderation;
 mod play;
+mod proofs;
 mod scripts;
 
 /// The script format, shared with the tests that use sockets.

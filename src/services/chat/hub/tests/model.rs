@@ -106,11 +106,12 @@ impl ExpectedDelivery {
     }
 
     fn receive_notice(&mut self, first: u64, count: u64, oldest: u64) {
-        if self.reported.first() == Some(&first) && self.reported.len() as u64 == count {
-            for id in std::mem::take(&mut self.reported) {
-                self.dropped.remove(&id);
+        if self.reported.contains(&first) {
+            for id in first..first + count {
+                assert!(self.reported.remove(&id) && self.dropped.remove(&id), "{id} is reported, and was not dropped");
                 self.missed.insert(id);
             }
+            assert!(!self.reported.contains(&(first + count)), "the range ends too early");
             return;
         }
         assert!(first + count <= oldest, "{count} ids from {first} are reported missed, and some are still kept");
@@ -275,6 +276,7 @@ impl DeliveryModel {
                 let hub_room = self.chat.hub.rooms.find(ROOMS[room]).and_then(|room| self.chat.hub.rooms.get(room));
                 let oldest = hub_room.unwrap().history.oldest_id();
                 let number = |name: &str| event[name].as_u64().unwrap();
+                assert_eq!(number("last") + 1, number("first") + number("count"));
                 let delivery = member_state.rooms.get_mut(&room).expect("the member is in the room");
                 delivery.receive_notice(number("first"), number("count"), oldest);
             }

@@ -1,0 +1,236 @@
+//! Gaps: readers of random speed in several rooms, under both drop policies, with write buffers
+//! down to a few bytes. Each id of each room arrives once and in order, or lies in exactly one
+//! announced range, and every request has its answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use switchboard::{Limits, SlowConsumer};
+
+use super::hall::Hall;
+use super::member::Member;
+use super::{config, readers_cut};
+use crate::support::{Engine, conformance};
+
+conformance! {
+    every_gap_is_told_under_drop_newest,
+    every_gap_is_told_under_drop_oldest,
+}
+
+const ROOMS: [&str; 3] = ["lobby", "one", "two"];
+const READERS: u64 = 5;
+const MIN_BURSTS: u64 = 40;
+const MAX_BURSTS: u64 = 2_000;
+/// Frames dropped before the attack ends.
+const MIN_DROPPED: u64 = 60;
+
+fn every_gap_is_told_under_drop_newest<E: Engine>() {
+    for (seed, max_write_buffer_bytes) in (1..).zip([4, 3_000, 64 * 1024]) {
+        attack::<E>(SlowConsumer::DropNewest, max_write_buffer_bytes, seed);
+    }
+}
+
+fn every_gap_is_told_under_drop_oldest<E: Engine>() {
+    for (seed, max_write_buffer_bytes) in (10..).zip([4, 3_000, 64 * 1024]) {
+        attack::<E>(SlowConsumer::DropOldest, max_write_buffer_bytes, seed);
+    }
+}
+
+/// The last id of each room.
+type LastIds = BTreeMap<String, u64>;
+
+fn attack<E: Engine>(slow_consumer: SlowConsumer, max_write_buffer_bytes: usize, seed: u64) {
+    let limits = Limits { slow_consumer, max_write_buffer_bytes, ..Limits::default() };
+    let hall = Hall::open::<E>(limits, config(), 0);
+    let is_over = Arc::new(AtomicBool::new(false));
+    // All are members before the first message, so each id concerns each reader.
+    let accounts: Vec<_> = (0..READERS).map(|number| Account::open(&hall, &format!("r{number}"))).collect();
+    let seeds = seed * 100..;
+    let readers: Vec<_> =
+        accounts.into_iter().zip(seeds).map(|(account, seed)| SlowReader::start(account, seed, &is_over)).collect();
+    speak(&hall, seed);
+    is_over.store(true, Ordering::Relaxed);
+    readers.iter().for_each(|reader| reader.is_quiet.recv().expect("a reader has failed"));
+    let last_ids = last_ids(&hall);
+    let mut ranges = 0;
+    for reader in readers {
+        reader.last_ids.send(last_ids.clone()).unwrap();
+        ranges += reader.thread.join().expect("a reader has failed");
+    }
+    assert!(ranges > 0, "no reader was slow");
+    assert_eq!(readers_cut(&hall.running.drain()), 0, "no reader is cut");
+}
+
+/// Sends bursts of messages of random sizes to all rooms.
+fn speak(hall: &Hall, seed: u64) {
+    let mut random = Rng::with_seed(seed);
+    let mut speaker = Member::connect(hall.json);
+    for room in ROOMS {
+        speaker.ask(&json!({"type": "join", "room": room}));
+    }
+    let mut bursts = 0;
+    while bursts < MIN_BURSTS || (bursts < MAX_BURSTS && hall.running.counters()["frames_dropped"] < MIN_DROPPED) {
+        bursts += 1;
+        for _ in 0..random.usize(1..12) {
+            let bytes = if random.bool() { random.usize(1..100) } else { random.usize(1_000..20_000) };
+            speaker.say_in(ROOMS[random.usize(..ROOMS.len())], &"x".repeat(bytes));
+        }
+        speaker.ask(&json!({"type": "ping"}));
+        speaker.await_event(|event| event["type"] == "pong");
+    }
+}
+
+/// Returns the last id of each room, from the `ack` of one more message.
+fn last_ids(hall: &Hall) -> LastIds {
+    let mut last = Member::connect(hall.json);
+    let id_in = |room: &&str| {
+        last.ask(&json!({"type": "join", "room": room}));
+        last.ask(&json!({"type": "say", "room": room, "text": "the end", "ref": "last"}));
+        ((*room).to_owned(), last.await_event(|event| event["type"] == "ack")["id"].as_u64().unwrap())
+    };
+    ROOMS.iter().map(id_in).collect()
+}
+
+/// A reader on its own thread, which returns the number of ranges that it has received.
+struct SlowReader {
+    thread: JoinHandle<usize>,
+    /// Comes when the reader has all answers and sends no more messages.
+    is_quiet: Receiver<()>,
+    last_ids: Sender<LastIds>,
+}
+
+impl SlowReader {
+    fn start(mut account: Account, seed: u64, is_over: &Arc<AtomicBool>) -> Self {
+        let (quiet, is_quiet) = channel();
+        let (last_ids, end) = channel();
+        let is_over = Arc::clone(is_over);
+        let thread = thread::spawn(move || {
+            let mut random = Rng::with_seed(seed);
+            while !is_over.load(Ordering::Relaxed) {
+                account.ask_and_read(&mut random);
+            }
+            quiet.send(()).unwrap();
+            let last_ids = end.recv().unwrap();
+            account.finish(&last_ids)
+        });
+        Self { thread, is_quiet, last_ids }
+    }
+}
+
+/// The events of one reader.
+struct Account {
+    nick: String,
+    member: Member,
+    rooms: BTreeMap<String, RoomAccount>,
+    /// Answers received: pongs and acks.
+    answers: usize,
+}
+
+#[derive(Default)]
+struct RoomAccount {
+    received: Vec<u64>,
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Account {
+    fn open(hall: &Hall, nick: &str) -> Self {
+        let mut member = Member::connect_narrow(hall.json);
+        member.ask(&json!({"type": "hello", "nick": nick}));
+        for room in &ROOMS[1..] {
+            member.join(room);
+        }
+        Self { nick: nick.to_owned(), member, rooms: BTreeMap::new(), answers: 0 }
+    }
+
+    /// Sends some requests, and reads until each has its answer, with random pauses.
+    fn ask_and_read(&mut self, random: &mut Rng) {
+        let requests = random.usize(1..4);
+        for _ in 0..requests {
+            if random.bool() {
+                self.member.ask(&json!({"type": "ping"}));
+            } else {
+                let room = ROOMS[random.usize(..ROOMS.len())];
+                let text = "y".repeat(random.usize(1..300));
+                self.member.ask(&json!({"type": "say", "room": room, "text": text, "ref": 1}));
+            }
+        }
+        let pause = Duration::from_micros(random.u64(..20_000));
+        let expected = self.answers + requests;
+        while self.answers < expected {
+            if random.u8(..4) == 0 {
+                // The reader is slow on purpose.
+                thread::sleep(pause);
+            }
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        let event = self.member.event();
+        match (event["type"].as_str(), event["room"].as_str()) {
+            (Some("message"), Some(room)) => self.rooms.entry(room.to_owned()).or_default().receive(&event),
+            (Some("error"), Some(room)) if event["code"] == "missed" => {
+                self.rooms.entry(room.to_owned()).or_default().miss(&event);
+            }
+            (Some("pong" | "ack"), _) => self.answers += 1,
+            (Some("joined" | "left" | "welcome"), _) => {}
+            _ => panic!("{} received {event}", self.nick),
+        }
+    }
+
+    /// Reads on until every id is accounted for. Returns the number of ranges.
+    fn finish(mut self, last_ids: &LastIds) -> usize {
+        let is_complete = |rooms: &BTreeMap<String, RoomAccount>| {
+            let count = |room: &str| rooms.get(room).map_or(0, RoomAccount::count);
+            last_ids.iter().all(|(room, last)| count(room) >= *last)
+        };
+        for _ in 0..20 {
+            self.member.ask(&json!({"type": "ping"}));
+            let expected = self.answers + 1;
+            while self.answers < expected {
+                self.read();
+            }
+            if is_complete(&self.rooms) {
+                break;
+            }
+        }
+        let mut ranges = 0;
+        for (room, last) in last_ids {
+            let account = self.rooms.remove(room).unwrap_or_default();
+            let mut ids = account.received;
+            ids.extend(account.ranges.iter().flat_map(|(first, last)| *first..=*last));
+            ids.sort_unstable();
+            let name = &self.nick;
+            let missing: Vec<_> = (1..=*last).filter(|id| ids.binary_search(id).is_err()).collect();
+            assert!(missing.is_empty(), "{name} was never told about {missing:?} of {room}: {:?}", account.ranges);
+            assert_eq!(ids.len() as u64, *last, "{name}: some id of {room} came twice: {:?}", account.ranges);
+            ranges += account.ranges.len();
+        }
+        ranges
+    }
+}
+
+impl RoomAccount {
+    fn receive(&mut self, event: &Value) {
+        let id = event["id"].as_u64().unwrap();
+        assert!(self.received.last().is_none_or(|last| id > *last), "{id} comes late");
+        self.received.push(id);
+    }
+
+    fn miss(&mut self, event: &Value) {
+        let number = |field: &str| event[field].as_u64();
+        let (first, count) = (number("first").unwrap(), number("count").unwrap());
+        assert_eq!(number("last"), Some(first + count - 1), "{event} names one range");
+        self.ranges.push((first, first + count - 1));
+    }
+
+    fn count(&self) -> u64 {
+        self.received.len() as u64 + self.ranges.iter().map(|(first, last)| last + 1 - first).sum::<u64>()
+    }
+}
