@@ -85,10 +85,10 @@ impl<S: Stream> Connection<S> {
         self.cold = Some(Box::new(ColdState { close_reason, drain, service_bytes, ..ColdState::default() }));
     }
 
-    /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
-    /// changes nothing else about a close that is under way.
+    /// Drops the pending output if `reason` means that the peer is unreachable, or if its memory is
+    /// the reason. A later reason changes nothing else about a close that is under way.
     fn mark_unreachable(&mut self, reason: &CloseReason) {
-        if is_unreachable(reason) {
+        if is_unreachable(reason) || (matches!(reason, CloseReason::BufferBudget(_)) && !self.queue.is_empty()) {
             self.phase = Phase::Aborting;
             self.queue = WriteQueue::default();
             // The socket may have taken half a frame, and the peer would read any further output

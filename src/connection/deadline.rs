@@ -182,14 +182,11 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Returns true if the earliest deadline cannot be judged before the step that the ready queue
-    /// owes the connection: the peer may have sent what it is waited for, or made room for output.
+    /// owes the connection: the peer may have sent what it is waited for.
     pub(crate) fn awaits_step(&self, limits: &Limits) -> bool {
         self.is_scheduled()
-            && match self.deadline(limits) {
-                Some((_, Deadline::Frame | Deadline::Idle)) => self.wants_read(limits),
-                Some((_, Deadline::Write)) => self.readiness.writable,
-                Some((_, Deadline::Linger)) | None => false,
-            }
+            && matches!(self.deadline(limits), Some((_, Deadline::Frame | Deadline::Idle)))
+            && self.wants_read(limits)
     }
 
     /// Returns the timer that the engine has to set now; `None` if the timer that is set is early

@@ -150,13 +150,20 @@ impl<S: Stream> Connection<S> {
         self.queue.pending_bytes()
     }
 
-    /// Returns the memory held for received and pending bytes, and by the service for the
-    /// connection.
+    /// Returns the memory held for the connection: its [`own_bytes`](Self::own_bytes), and the
+    /// batches that it shares with other connections.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
+        self.own_bytes() + self.queue.shared_bytes()
+    }
+
+    /// Returns the memory held for this connection alone: received and pending bytes, by the
+    /// capacity of their buffers, and what the service keeps for it.
+    #[inline]
+    pub(crate) fn own_bytes(&self) -> usize {
         let deferred =
-            self.cold.as_ref().and_then(|cold| cold.deferred.as_ref()).map_or(0, |deferred| deferred.bytes.len());
-        self.decoder.held_bytes() + self.queue.held_bytes() + deferred + self.service_bytes()
+            self.cold.as_ref().and_then(|cold| cold.deferred.as_ref()).map_or(0, |deferred| deferred.bytes.capacity());
+        self.decoder.held_bytes() + self.queue.own_bytes() + deferred + self.service_bytes()
     }
 
     /// Returns the bytes that the service keeps for the connection, those of its jobs included.
@@ -195,10 +202,10 @@ impl<S: Stream> Connection<S> {
         *sum = *sum - before + now;
     }
 
-    /// Returns the bytes held at the last recount, and the bytes held now.
+    /// Returns the bytes of its own held at the last recount, and those held now.
     #[inline]
     pub(crate) fn recount(&mut self) -> (u64, u64) {
-        let held = u32::try_from(self.held_bytes()).unwrap_or(u32::MAX);
+        let held = u32::try_from(self.own_bytes()).unwrap_or(u32::MAX);
         (std::mem::replace(&mut self.counted_bytes, held).into(), held.into())
     }
 

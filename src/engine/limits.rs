@@ -66,10 +66,10 @@ pub struct Limits {
     /// so that a single frame always fits: the queue holds at most this plus the replies of one
     /// step.
     pub max_write_buffer_bytes: usize,
-    /// Bytes that all connections together hold, received or queued. At the limit, connections that
-    /// hold more than their share are not read, the others are read up to their share, and new
-    /// connections are rejected. Buffers grow by doubling, so the sum is at most about three times
-    /// this.
+    /// Bytes that all connections together hold: received, queued, and kept by services for them
+    /// (see [`Context::hold`](crate::Context::hold)). From three quarters of it on, connections that
+    /// hold more than a small share are not read. At the limit, the largest holders are closed and
+    /// new connections rejected. The sum exceeds it by at most one step's bytes.
     pub max_buffered_bytes: usize,
     /// The time between a frame's first byte and its last. Time in which the engine paused reading
     /// does not count. Zero: no limit.

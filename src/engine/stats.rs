@@ -70,8 +70,11 @@ stats! {
     gauges {
         /// Gauge: open connections.
         open: connections,
-        /// Gauge: bytes that connections hold, received or queued.
+        /// Gauge: bytes that connections hold, received or queued, and that services keep for them.
         buffered_bytes: memory,
+        /// Gauge: bytes of messages that are queued for several connections, each counted once.
+        /// With `buffered_bytes` it is the sum that `Limits::max_buffered_bytes` bounds.
+        shared_bytes: memory,
         /// Gauge: jobs that wait for a worker thread.
         jobs_queued: jobs,
         /// Gauge: jobs that run.

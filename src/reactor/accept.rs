@@ -175,8 +175,8 @@ impl Shared {
     }
 
     /// Returns the reason to reject a pending connection now, if there is one.
-    fn rejection_reason(&self, peer: &Peer, service: ServiceId) -> Option<CloseReason> {
+    fn rejection_reason(&mut self, peer: &Peer, service: ServiceId) -> Option<CloseReason> {
         let refusal = self.admission.clients.refusal(peer, service);
-        refusal.or_else(|| self.memory.policy.rejection(self.worker.stats.buffered_bytes))
+        refusal.or_else(|| self.memory_rejection(peer))
     }
 }

@@ -52,6 +52,9 @@ impl<D: Driver> EventLoop<D> {
             }
             shared.worker.stats.open -= u64::from(shared.admission.removed(key, conn.peer(), conn.service()));
         }
+        if connections.is_empty() {
+            shared.free_unused_memory();
+        }
         shared.resume_all_listeners();
     }
 

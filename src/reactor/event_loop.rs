@@ -92,6 +92,7 @@ impl<D: Driver> EventLoop<D> {
         self.remove_closed();
         self.relieve_memory();
         self.note_work(Work::REAP, WorkOwner::Loop);
+        self.shared.worker.stats.shared_bytes = self.shared.memory.batches.bytes();
         self.shared.worker.stats.turns += 1;
         Ok(())
     }
@@ -211,7 +212,7 @@ impl<D: Driver> EventLoop<D> {
                 let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
                 step.shared.deadlines.change(key, change);
                 if step.conn.mark_scheduled() {
-                    step.shared.ready.push_back(key);
+                    step.shared.ready.push(key);
                 }
             }
             DeadlineCheck::Expired(reason) => step.begin_close(reason),
@@ -230,7 +231,10 @@ impl<D: Driver> EventLoop<D> {
             match self.connections.get_mut(owner.conn.0) {
                 Some(conn) => conn.job_ended(owner.bytes),
                 // The bytes of a removed connection's job have stayed in the sum.
-                None => self.shared.worker.stats.buffered_bytes -= owner.bytes as u64,
+                None => {
+                    let sum = &mut self.shared.worker.stats.buffered_bytes;
+                    *sum = sum.saturating_sub(owner.bytes as u64);
+                }
             }
             self.call_service(Work::JOB, owner.service, owner.conn, |service, cx| {
                 service.on_job(cx, owner.job, output)

@@ -193,7 +193,7 @@ impl Shared {
             }
         }
         if self.is_over_memory_limit() {
-            self.pause_for_memory(key, conn);
+            self.limit_memory(key, conn);
         }
     }
 }

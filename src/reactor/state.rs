@@ -10,8 +10,9 @@ use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::handle::HandleReceiver;
 use crate::engine::jobs::{JobOwner, WorkerPools};
 use crate::engine::limits::Limits;
-use crate::engine::memory::MemoryPolicy;
+use crate::engine::memory::{ClosedHolders, MemoryPolicy};
 use crate::engine::setup::RegisteredService;
+use crate::frame::BatchMemory;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
 use crate::service::context::TurnTime;
 use crate::service::time::Timestamp;
@@ -90,6 +91,12 @@ pub(super) struct ReadyQueue {
 }
 
 impl ReadyQueue {
+    /// Frees memory beyond that of `entries` keys.
+    pub(super) fn shrink_to(&mut self, entries: usize) {
+        self.fresh.shrink_to(entries);
+        self.continued.shrink_to(entries);
+    }
+
     pub(super) fn push(&mut self, key: usize) {
         self.fresh.push_back(key);
     }
@@ -236,11 +243,23 @@ pub(super) struct MemoryPressure {
     /// The deadline for the buffered bytes to fall; `None` while they are within their bound.
     pub(super) grace_ends: Option<Timestamp>,
     pub(super) paused: Vec<usize>,
+    /// The memory of the batches in all write queues.
+    pub(super) batches: BatchMemory,
+    /// The sum has reached the limit.
+    pub(super) is_exceeded: bool,
+    pub(super) closed_holders: ClosedHolders,
 }
 
 impl MemoryPressure {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { policy: MemoryPolicy::new(limits), grace_ends: None, paused: Vec::new() }
+        Self {
+            policy: MemoryPolicy::new(limits),
+            grace_ends: None,
+            paused: Vec::new(),
+            batches: BatchMemory::default(),
+            is_exceeded: false,
+            closed_holders: ClosedHolders::default(),
+        }
     }
 }
 

@@ -54,6 +54,7 @@ impl<D: Driver> EventLoop<D> {
                 self.note_source(number);
             }
         }
+        self.close_largest_if_exceeded();
         self.drain_if_requested();
     }
 

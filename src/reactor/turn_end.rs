@@ -23,6 +23,7 @@ impl<D: Driver> EventLoop<D> {
             // Output may be too much for a slow reader, and a write may find its peer gone. The
             // `on_close` for that runs within this turn: the output it queues for other connections
             // must not wait for an event.
+            self.close_largest_if_exceeded();
             self.deliver_closes();
             self.drain_if_requested();
             if !(self.call_on_shutdown()

@@ -251,6 +251,7 @@ impl ConnectionThread {
         self.close_now(conn);
         self.worker.jobs.clear();
         conn.jobs_discarded();
+        self.free_buffers();
         self.recount_memory(conn);
         self.worker.publish();
     }

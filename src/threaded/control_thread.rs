@@ -327,7 +327,7 @@ impl ControlThread {
         if !shared.memory.grace_has_ended(now) {
             return;
         }
-        shared.routes.close_largest(&shared.memory);
+        shared.routes.close_largest(&shared.memory, now);
         shared.memory.restart_grace(now);
     }
 }

@@ -157,7 +157,7 @@ impl AcceptThread {
         let service = self.service_slot.id;
         let rejection = if let Err(reason) = shared.slots.acquire(&peer, service) {
             reason
-        } else if let Some(reason) = shared.memory.rejection() {
+        } else if let Some(reason) = shared.memory.rejection(&peer, self.worker.context.clock.timestamp) {
             shared.slots.release(false, &peer, service);
             reason
         } else if let Err(error) = self.start_connection(&socket, peer) {

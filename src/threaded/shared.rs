@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::held_memory::HeldMemory;
 use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::offloaded_job::JobGauges;
-use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
+use super::routes::{RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
 use crate::engine::clients::Clients;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
@@ -150,11 +151,10 @@ impl EngineShared {
     pub(super) fn stats(&self) -> Stats {
         let mut stats = self.routes.stats();
         (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
+        stats.shared_bytes = self.memory.batches.bytes();
         self.control.add_job_counts(&mut stats);
         self.jobs.add_to(&mut stats);
         stats.log_lines_left_out = self.warnings.left_out();
-        let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        let mut stats = Stats { open, buffered_bytes, ..self.routes.stats() };
         self.lag.add_to(&mut stats);
         stats
     }

@@ -177,7 +177,7 @@ impl ConnectionThread {
         conn.advance_close(&mut self.receive_buffer, self.worker.context.clock.timestamp);
         self.recount_memory(conn);
         if self.worker.shared.memory.is_over_limit() {
-            self.pause_for_memory(conn);
+            self.limit_memory(conn);
         }
     }
 
@@ -246,32 +246,45 @@ impl ConnectionThread {
         queued <= self.jobs_at_turn_start && queued < self.worker.context.limits.max_queued_jobs
     }
 
+    /// Counts the bytes of the connection, and those of the thread's buffers.
     #[inline]
     pub(super) fn recount_memory(&mut self, conn: &mut Connection<ConnStream>) {
-        self.worker.shared.memory.recount(conn, &self.worker.thread_stats);
+        let Worker { shared, context, thread_stats, .. } = &self.worker;
+        shared.memory.recount(conn, thread_stats);
+        // The first buffer belongs to the thread, like its stack.
+        let beyond_first = self.receive_buffer.capacity().saturating_sub(MIN_BUFFER_BYTES);
+        let scratch = (beyond_first + context.buffer_pool.bytes()) as u64;
+        let before = std::mem::replace(&mut self.counted_scratch, scratch);
+        if scratch != before {
+            shared.memory.adjust(before, scratch);
+        }
     }
 
     /// Returns the number of bytes that may be read from the connection now: the `budget`, or less
     /// above the limit. Returns `None` and pauses the connection if it holds more than its share.
     fn read_allowance(&mut self, conn: &mut Connection<ConnStream>, budget: usize) -> Option<usize> {
         let EngineShared { memory, slots, .. } = &*self.worker.shared;
-        if !memory.is_over_limit() {
+        let is_over = memory.is_over_limit();
+        self.worker.context.buffer_pool.set_saving(is_over);
+        if !is_over {
             return Some(budget);
         }
         let allowance = memory.policy.read_allowance(slots.open(), conn.held_bytes(), budget, conn.is_end_reported());
         if allowance.is_none() {
-            self.pause_for_memory(conn);
+            self.limit_memory(conn);
         }
         allowance
     }
 
     #[cold]
-    fn pause_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
+    fn limit_memory(&mut self, conn: &mut Connection<ConnStream>) {
         let Worker { shared, context, .. } = &mut self.worker;
         let (memory, open) = (&shared.memory, shared.slots.open());
-        let (relief, is_new) = memory.begin_pressure(context.clock.timestamp);
-        if is_new {
-            memory.policy.log_reached(memory.held_bytes(), open as u64);
+        let (relief, news) = memory.begin_pressure(context.clock.timestamp);
+        if news.is_new {
+            memory.policy.log_reached(memory.sum(), open as u64);
+        }
+        if news.is_new || news.exceeds {
             shared.control.notify();
         }
         if conn.held_bytes() > memory.policy.share_bytes(open) && conn.pause_for_memory(context) {
@@ -306,6 +319,8 @@ impl ConnectionThread {
         if self.receive_buffer.capacity() > 0 {
             self.receive_buffer = Vec::new();
             self.worker.free_buffers();
+            let counted = std::mem::take(&mut self.counted_scratch);
+            self.worker.shared.memory.adjust(counted, 0);
         }
     }
 }

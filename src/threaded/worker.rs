@@ -142,7 +142,8 @@ impl Worker {
             match action {
                 Action::Reply(frame) => self.context.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(&to, SharedFrames::new(&payloads, batch), callback_conn, current.as_mut());
+                    let frames = SharedFrames::new(&payloads, batch, &self.shared.memory.batches);
+                    self.send_frames(&to, frames, callback_conn, current.as_mut());
                 }
                 Action::Datagram(to, payload) => self.datagrams.push((service, to, payload)),
                 Action::Close(id, reason) if current.as_ref().is_some_and(|current| current.id == id) => {
@@ -186,10 +187,7 @@ impl Worker {
                             current.conn.job_started(bytes);
                             self.jobs.push_back(job);
                         }
-                        _ => {
-                            self.shared.memory.adjust(0, bytes as u64);
-                            self.engine_jobs.push(job);
-                        }
+                        _ => self.engine_jobs.push(job),
                     }
                 }
                 Action::RequestStats(job) => match &mut current {
@@ -298,6 +296,7 @@ impl Worker {
             }
         }
         for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {
+            self.shared.memory.adjust(0, bytes as u64);
             self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }

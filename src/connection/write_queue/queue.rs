@@ -66,16 +66,24 @@ impl WriteQueue {
         matches!(self.pending, Pending::Empty)
     }
 
-    /// Returns the memory held: the pending bytes, and the cost of each chunk beside its bytes,
-    /// which is the larger part for tiny frames.
+    /// Returns the memory that the queue has to itself: copied bytes, by their capacity, and the
+    /// cost of each chunk beside its bytes, which is the larger part for tiny frames.
     #[inline]
-    pub(crate) fn held_bytes(&self) -> usize {
-        let chunks = match &self.pending {
+    pub(crate) fn own_bytes(&self) -> usize {
+        match &self.pending {
+            Pending::Empty | Pending::One(_) => 0,
+            Pending::Many(chunks) => chunks.own_bytes(),
+        }
+    }
+
+    /// Returns the bytes of the batches that it shares with other queues.
+    #[inline]
+    pub(crate) fn shared_bytes(&self) -> usize {
+        match &self.pending {
             Pending::Empty => 0,
-            Pending::One(_) => 1,
-            Pending::Many(chunks) => chunks.len(),
-        };
-        self.pending_bytes() + chunks * size_of::<Chunk>()
+            Pending::One(batch) => batch.bytes().len(),
+            Pending::Many(chunks) => chunks.shared_bytes(),
+        }
     }
 
     #[inline]

@@ -228,7 +228,7 @@ fn the_idle_timeout_excludes_read_pauses() {
     let mut test = TestLoop::new(Limits {
         idle_timeout: 5 * SECOND,
         frame_timeout: unlimited,
-        max_buffered_bytes: 100_000,
+        max_buffered_bytes: 120_000,
         max_frame_bytes: 60_000,
         ..Limits::default()
     });

@@ -170,7 +170,7 @@ fn bytes_of_removed(event_loop: &EventLoop<ScriptedDriver>) -> usize {
 /// Checks that the counters match the state and that every list is empty or without duplicates.
 fn check_between_turns(event_loop: &EventLoop<ScriptedDriver>) -> Result<(), String> {
     let EventLoop { connections, shared, .. } = event_loop;
-    let held: usize = connections.iter().map(|(_, conn)| conn.held_bytes()).sum();
+    let held: usize = connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
     let held = held + bytes_of_removed(event_loop);
     let open = connections.len() - shared.admission.rejected.len();
     let mut ready: Vec<usize> = shared.ready.iter().copied().collect();
