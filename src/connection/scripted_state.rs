@@ -37,6 +37,13 @@ pub(super) enum OwnSide {
     },
 }
 
+/// What the close does with output that the system has not sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseKind {
+    Orderly,
+    Abortive,
+}
+
 pub(super) struct SocketState {
     pub(super) arrived: VecDeque<u8>,
     pub(super) peer_side: PeerSide,
@@ -50,7 +57,7 @@ pub(super) struct SocketState {
     pub(super) edge: bool,
     /// Bytes that the peer's system has acknowledged, if the system tells.
     pub(super) received: Option<u64>,
-    pub(super) is_aborted: bool,
+    pub(super) close: CloseKind,
     /// The next poll does not report the edge yet.
     pub(super) late: bool,
     pub(super) written: Vec<u8>,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::readiness::{PeerEnd, Readiness};
 pub(crate) use super::scripted_frames::{FRAMING, decode_frames, framed};
 pub(crate) use super::scripted_state::ScriptedCall;
-use super::scripted_state::{OwnSide, PeerSide, SocketState};
+use super::scripted_state::{CloseKind, OwnSide, PeerSide, SocketState};
 use super::stream::Stream;
 
 /// The peer's end of a scripted socket, and its script.
@@ -31,7 +31,7 @@ impl ScriptedSocket {
             full: false,
             edge: true,
             received: None,
-            is_aborted: false,
+            close: CloseKind::Orderly,
             late: false,
             written: Vec::new(),
             reads_made: 0,
@@ -177,7 +177,7 @@ impl ScriptedSocket {
 
     /// Returns true if the close drops what the system has not sent.
     pub(crate) fn is_aborted(&self) -> bool {
-        self.state().is_aborted
+        self.state().close == CloseKind::Abortive
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -265,7 +265,7 @@ impl Stream for ScriptedStream {
     }
 
     fn abort_on_close(&self) {
-        self.0.state().is_aborted = true;
+        self.0.state().close = CloseKind::Abortive;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{TestLoop, UDP, framed, received};
+use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
 
@@ -216,7 +217,7 @@ fn jitter_spreads_the_closes_of_a_drain() {
             assert_eq!(received(socket).len(), before + 1);
         }
     }
-    assert!(sockets.iter().all(|socket| socket.is_shut_down()));
+    assert!(sockets.iter().all(ScriptedSocket::is_shut_down));
 }
 
 #[test]
