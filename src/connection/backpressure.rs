@@ -1,7 +1,9 @@
 //! Backpressure: when reading from a peer pauses, and when it resumes.
 //!
 //! Reading pauses while the pending output, together with what the service keeps for the
-//! connection, is above high water, or while the connections together hold too many bytes.
+//! connection, is above high water, while it has as many jobs as it may have, or while the
+//! connections together hold too many bytes. For that last reason a service is not asked for more
+//! output, either, until its earlier output is sent.
 //! [`update_backpressure`](Connection::update_backpressure) derives this when a step begins and
 //! ends, and after its replies are sent.
 
@@ -29,11 +31,17 @@ impl<S: Stream> Connection<S> {
             }
     }
 
-    /// Returns true if so much output is pending, or requests wait that hold so much, that the peer
-    /// is not read.
+    /// Returns true if so much output is pending, or requests wait that are so many or hold so much,
+    /// that the peer is not read.
     #[inline]
     pub(super) fn is_above_high_water(&self, limits: &Limits) -> bool {
-        self.waiting_bytes() > limits.high_water_bytes()
+        self.waiting_bytes() > limits.high_water_bytes() || self.has_most_jobs(limits)
+    }
+
+    /// Returns true if the connection has as many jobs as it may have.
+    #[inline]
+    fn has_most_jobs(&self, limits: &Limits) -> bool {
+        self.jobs as usize >= limits.max_jobs_per_connection
     }
 
     /// Returns the pending output and the bytes that the service keeps for the connection.
@@ -81,19 +89,19 @@ impl<S: Stream> Connection<S> {
     /// `on_writable`. Resumes reading if what waits is at low water and memory is not short.
     #[inline]
     pub(crate) fn update_backpressure(&mut self, worker: &mut WorkerContext) {
-        // The usual case: no output is pending, and no pause under way.
-        if (self.queue.is_empty() && self.cold.is_none()) || self.phase != Phase::Open {
+        // The usual case: no output is pending, no job waits, and no pause is under way.
+        if (self.queue.is_empty() && self.cold.is_none() && self.jobs == 0) || self.phase != Phase::Open {
             return;
         }
         let WorkerContext { limits, stats, clock, .. } = worker;
         let (waiting, now) = (self.waiting_bytes(), clock.timestamp);
         self.writable_requested |= self.queue.pending_bytes() > limits.high_water_bytes();
         match self.read_pause() {
-            ReadPause::NotPaused if waiting > limits.high_water_bytes() => {
+            ReadPause::NotPaused if self.is_above_high_water(limits) => {
                 stats.read_pauses += 1;
                 self.set_read_pause(ReadPause::Output { since: now });
             }
-            ReadPause::Output { since } if waiting <= limits.low_water_bytes() => {
+            ReadPause::Output { since } if waiting <= limits.low_water_bytes() && !self.has_most_jobs(limits) => {
                 self.set_read_pause(ReadPause::NotPaused);
                 self.timestamps.reading_resumed(since, now);
             }

@@ -85,9 +85,13 @@ impl<S: Stream> Connection<S> {
             || (self.phase == Phase::Lingering && self.readiness.readable)
     }
 
-    /// Returns true if the service requested `on_writable` and the pending output is at low water.
+    /// Returns true if the service requested `on_writable` and the pending output is at low water,
+    /// or is sent if memory is short.
     #[inline]
     fn is_writable_due(&self, limits: &Limits) -> bool {
-        self.writable_requested && self.phase == Phase::Open && self.queue.pending_bytes() <= limits.low_water_bytes()
+        self.writable_requested && self.phase == Phase::Open && {
+            let most = if self.is_paused_for_memory() { 0 } else { limits.low_water_bytes() };
+            self.queue.pending_bytes() <= most
+        }
     }
 }

@@ -4,19 +4,19 @@
 //! A thread starts when a job is queued and no thread of the pool is idle, up to the limit. An
 //! engine whose services offload no work starts no worker thread.
 
-use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
 
+use crate::engine::job_queue::{Client, JobQueue};
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::engine::threads;
 use crate::service::context::JobFn;
 use crate::service::warning_limit::log_limited;
-use crate::service::{ConnId, JobId, JobOutput, ServiceId};
+use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,12 @@ pub(crate) struct JobOwner {
     pub(crate) job: JobId,
     /// The bytes that the job holds until its output is delivered.
     pub(crate) bytes: usize,
+}
+
+impl JobOwner {
+    fn client(self) -> Client {
+        (self.service, self.conn)
+    }
 }
 
 /// Wakes the engine from another thread.
@@ -62,7 +68,7 @@ impl WorkerPools {
     pub(crate) fn add_counts(&self, stats: &mut Stats) {
         for pool in [&self.shared].into_iter().chain(self.own.iter().flatten()) {
             let pool = pool.shared.lock();
-            stats.jobs_queued += pool.queue.len() as u64;
+            stats.jobs_queued += pool.queue.queued() as u64;
             stats.jobs_running += pool.running;
             stats.jobs_refused += pool.rejected;
         }
@@ -77,14 +83,14 @@ impl WorkerPools {
         }
     }
 
-    /// Runs one queued job: number `pick`, modulo their number. Returns false if none is queued.
+    /// Runs one queued job: the next after `pick` turns. Returns false if none is queued.
     #[cfg(test)]
     pub(crate) fn run_queued(&self, pick: usize) -> bool {
         let mut pools = self.own.iter().flatten().chain([&self.shared]);
         pools.any(|pool| {
             let mut state = pool.shared.lock();
-            let queued = state.queue.len();
-            let Some((owner, work)) = state.queue.remove(pick % queued.max(1)) else { return false };
+            state.queue.skip_turns(pick);
+            let Some((owner, work)) = state.queue.pop() else { return false };
             state.running += 1;
             drop(state);
             pool.shared.run(owner, work);
@@ -115,9 +121,8 @@ struct PoolShared {
     wake: WakeFn,
 }
 
-#[derive(Default)]
 struct PoolState {
-    queue: VecDeque<(JobOwner, JobFn)>,
+    queue: JobQueue<(JobOwner, JobFn)>,
     /// Outputs that the engine has not collected yet. Their number is bounded, because the engine
     /// collects on every turn.
     done: Vec<(JobOwner, JobOutput)>,
@@ -130,24 +135,34 @@ struct PoolState {
 
 impl WorkerPool {
     fn new(max_threads: usize, max_queued: usize, wake: WakeFn) -> Self {
-        let shared = PoolShared { state: Mutex::default(), job_queued: Condvar::new(), wake };
+        let queue = JobQueue::new(max_threads);
+        let state = PoolState { queue, done: Vec::new(), idle: 0, running: 0, rejected: 0, stopping: false };
+        let shared = PoolShared { state: Mutex::new(state), job_queued: Condvar::new(), wake };
         Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
     fn start(&mut self, owner: JobOwner, work: JobFn) {
         let mut state = self.shared.lock();
-        let needs_thread = state.idle <= state.queue.len() && self.threads < self.max_threads;
-        if needs_thread && spawn(&self.shared, self.threads) {
-            self.threads += 1;
+        if state.idle <= state.queue.queued() && self.threads < self.max_threads {
+            match spawn(&self.shared, self.threads) {
+                Ok(()) => self.threads += 1,
+                Err(error) => {
+                    log_limited(Level::Warn, "worker threads", format_args!("worker thread not started: {error}"));
+                }
+            }
         }
-        if self.threads == 0 || state.queue.len() >= self.max_queued {
+        let refusal = match self.threads {
+            0 => Some(JobError::NoThread),
+            _ => (state.queue.queued() >= self.max_queued).then_some(JobError::Rejected),
+        };
+        if let Some(error) = refusal {
             state.rejected += 1;
-            state.done.push((owner, JobOutput::rejected()));
+            state.done.push((owner, JobOutput::refused(error)));
             drop(state);
             (self.shared.wake)();
             return;
         }
-        state.queue.push_back((owner, work));
+        state.queue.push(owner.client(), (owner, work));
         drop(state);
         self.shared.job_queued.notify_one();
     }
@@ -179,6 +194,7 @@ impl PoolShared {
     fn run(&self, owner: JobOwner, work: JobFn) {
         let output = JobOutput::of(work);
         let mut state = self.lock();
+        state.queue.ended(owner.client());
         state.running -= 1;
         state.done.push((owner, output));
         drop(state);
@@ -192,7 +208,7 @@ impl PoolShared {
             if state.stopping {
                 return None;
             }
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(job) = state.queue.pop() {
                 state.running += 1;
                 return Some(job);
             }
@@ -203,19 +219,15 @@ impl PoolShared {
     }
 }
 
-/// Starts a worker thread; returns false if the system refuses.
-fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
+/// Starts a worker thread.
+fn spawn(shared: &Arc<PoolShared>, number: usize) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
             shared.run(owner, work);
         }
     };
-    let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));
-    let warn = |error: &io::Error| {
-        log_limited(Level::Warn, "worker threads", format_args!("worker thread not started: {error}"));
-    };
-    spawned.inspect_err(warn).is_ok()
+    threads::spawn(format!("worker-{number}"), None, Box::new(task))
 }
 
 #[cfg(test)]

@@ -40,6 +40,11 @@ const MIB: usize = 1024 * KIB;
 pub struct Limits {
     /// Open connections over all listeners. A further connection receives the reason and is closed.
     pub max_connections: usize,
+    /// Open connections of one address over all listeners; an IPv6 address stands for its /64
+    /// network. A further connection receives the reason and is closed. `Some(0)`: no limit. `None`:
+    /// 256, and no limit for the addresses of this machine (loopback), so that a load test there
+    /// does not meet a limit that nobody has set.
+    pub max_connections_per_address: Option<usize>,
     /// Payload bytes of one frame. The declared length is checked before any byte of the payload is
     /// stored.
     pub max_frame_bytes: usize,
@@ -85,7 +90,13 @@ pub struct Limits {
     /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
     /// Jobs that may wait for a worker thread.
+    ///
+    /// The connections take turns, and the jobs of one connection never have all threads if there
+    /// is more than one.
     pub max_queued_jobs: usize,
+    /// Jobs of one connection that wait or run. The connection is not read until one of them is
+    /// done.
+    pub max_jobs_per_connection: usize,
     /// Messages from other threads that may wait for the loop.
     pub max_queued_messages: usize,
 }
@@ -94,6 +105,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 100_000,
+            max_connections_per_address: None,
             max_frame_bytes: MIB,
             max_write_buffer_bytes: MIB,
             max_buffered_bytes: 256 * MIB,
@@ -111,6 +123,7 @@ impl Default for Limits {
             max_turn: Duration::ZERO,
             workers: 4,
             max_queued_jobs: 1024,
+            max_jobs_per_connection: 16,
             max_queued_messages: 1024,
         }
     }
@@ -156,6 +169,7 @@ impl Limits {
             (self.datagram_budget, "datagram-budget"),
             (self.workers, "workers"),
             (self.max_queued_jobs, "max-queued-jobs"),
+            (self.max_jobs_per_connection, "max-jobs-per-connection"),
             (self.max_queued_messages, "max-queued-messages"),
         ];
         if let Some((_, name)) = nonzero.into_iter().find(|(value, _)| *value == 0) {

@@ -1,9 +1,11 @@
 //! The parts that both engines share: set-up, limits, memory policy, statistics, the error type,
 //! the slab of connections, timers, worker threads, and the handle for other threads.
 
+pub(crate) mod clients;
 pub(crate) mod datagram_limit;
 pub(crate) mod error;
 pub(crate) mod handle;
+mod job_queue;
 pub(crate) mod jobs;
 pub(crate) mod lag;
 pub(crate) mod limits;

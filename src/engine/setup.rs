@@ -6,6 +6,7 @@
 use std::os::unix::net::UnixStream;
 use std::{fs, io};
 
+use crate::engine::clients::{Clients, ConnectionCost};
 use crate::engine::error::Error;
 use crate::engine::handle::{Handle, HandleReceiver, pair};
 use crate::engine::jobs::WakeFn;
@@ -13,8 +14,9 @@ use crate::engine::limits::Limits;
 use crate::net::{self, Endpoint};
 use crate::service::{GuardedService, Service, ServiceId, ServiceOptions};
 
-/// Descriptors reserved for other uses than connections: standard streams, the poll instance, files
-/// opened by services, and rejected connections that still receive their reason.
+/// Descriptors reserved for other uses than connections and services: standard streams, the poll
+/// instance, listeners, and rejected connections that still receive their reason. At most half of
+/// all.
 const RESERVED_DESCRIPTORS: usize = 100;
 
 /// Memory mappings of one thread: its stack and its signal stack, each with a guard page.
@@ -28,6 +30,8 @@ const RESERVED_THREADS: usize = 500;
 pub(crate) struct RegisteredService {
     pub(crate) options: ServiceOptions,
     pub(crate) service: GuardedService,
+    /// Connections of it are accepted.
+    has_listener: bool,
 }
 
 /// An engine that is being set up, without its sockets.
@@ -43,14 +47,16 @@ impl EngineSetup {
     /// wakes the engine from another thread.
     pub(crate) fn new(mut limits: Limits, wake: WakeFn) -> Result<Self, Error> {
         limits.validate()?;
-        fit_to_descriptors(&mut limits, 1);
+        if let Some((descriptors, room)) = descriptor_room() {
+            lower(&mut limits, room, &format!("this process may open {descriptors} descriptors (ulimit -n)"));
+        }
         let (handle, inbox) = pair(wake, limits.max_queued_messages);
         Ok(Self { limits, services: Vec::new(), handle, inbox })
     }
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
         let service = GuardedService::new(Box::new(service), self.limits.panic);
-        self.services.push(RegisteredService { options, service });
+        self.services.push(RegisteredService { options, service, has_listener: false });
         ServiceId(self.services.len() - 1)
     }
 
@@ -59,12 +65,45 @@ impl EngineSetup {
         &mut self,
         service: ServiceId,
         endpoint: &Endpoint,
-        bind: impl FnOnce(&mut Limits, &RegisteredService) -> io::Result<Endpoint>,
+        bind: impl FnOnce(&Limits) -> io::Result<Endpoint>,
     ) -> Result<Endpoint, Error> {
         let Self { limits, services, .. } = self;
-        let registered = services.get(service.0).ok_or_else(unknown_service);
-        let bound = registered.and_then(|registered| bind(limits, registered));
+        let registered = services.get_mut(service.0).ok_or_else(unknown_service);
+        let bound = registered.and_then(|registered| {
+            registered.has_listener |= !matches!(endpoint, Endpoint::Udp(_));
+            bind(limits)
+        });
         bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+    }
+
+    /// Returns the count of clients, with the descriptors that are left for them beside those of
+    /// the services. Lowers `max_connections` to the clients that these descriptors suffice for.
+    /// A connection takes `descriptors_of` its service for itself.
+    pub(crate) fn clients(&mut self, descriptors_of: impl Fn(&ServiceOptions) -> usize) -> Clients {
+        let Self { limits, services, .. } = self;
+        let cost = |options: &ServiceOptions| ConnectionCost {
+            descriptors: descriptors_of(options) + options.descriptors_per_connection,
+            counts_addresses: !options.limits_addresses,
+        };
+        let costs: Vec<_> = services.iter().map(|registered| cost(&registered.options)).collect();
+        let Some((descriptors, room)) = descriptor_room() else { return Clients::new(limits, usize::MAX, costs) };
+        let needed: usize = services.iter().map(|registered| registered.options.descriptors).sum();
+        let reserved = needed.min(room / 2);
+        if reserved < needed {
+            log::warn!(
+                "the services may need {needed} descriptors, and {reserved} are kept free for them: this process may open \
+                 {descriptors} (ulimit -n)"
+            );
+        }
+        let room = room - reserved;
+        let listening = services.iter().zip(&costs).filter(|(registered, _)| registered.has_listener);
+        let each = listening.map(|(_, cost)| cost.descriptors).min().unwrap_or(1);
+        let why = format!(
+            "this process may open {descriptors} descriptors (ulimit -n), of which the services may need {needed}, and \
+             each connection {each}"
+        );
+        lower(limits, room / each, &why);
+        Clients::new(limits, room.max(each), costs)
     }
 
     /// Calls `open` to attach a console. Fails if the service is of another engine.
@@ -85,12 +124,11 @@ pub(crate) fn command_pipe() -> io::Result<(UnixStream, UnixStream)> {
     Ok((callers, engines))
 }
 
-/// Lowers `max_connections` to the process's descriptor limit, and logs it. A connection takes
-/// `per_connection` descriptors.
-pub(crate) fn fit_to_descriptors(limits: &mut Limits, per_connection: usize) {
-    let Some(descriptors) = net::descriptor_limit().and_then(|limit| usize::try_from(limit).ok()) else { return };
-    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2) / per_connection;
-    lower(limits, room, &format!("this process may open {descriptors} descriptors (ulimit -n)"));
+/// Returns the process's descriptor limit, and how many of them connections and services may have;
+/// `None` if it has no limit.
+fn descriptor_room() -> Option<(usize, usize)> {
+    let descriptors = usize::try_from(net::descriptor_limit()?).ok()?;
+    Some((descriptors, descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2)))
 }
 
 /// Lowers `max_connections` to the number of threads that the system allows, and logs it. One

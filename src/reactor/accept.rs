@@ -1,7 +1,8 @@
 //! Step 5 for a listener: accept pending connections within a budget, open them or reject them.
 //!
-//! Nothing that `accept` or a peer does ends the loop. At `max_connections`, a pending connection
-//! is sent the reason and closed. When descriptors or kernel memory run out, accepting pauses.
+//! Nothing that `accept` or a peer does ends the loop. A pending connection beyond a limit is sent
+//! the reason and closed. When descriptors or kernel memory run out, accepting pauses. The listeners
+//! that wait for a descriptor then take turns, one connection each.
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 
@@ -24,13 +25,22 @@ impl<D: Driver> EventLoop<D> {
         if !state.readiness.readable || state.accepting == AcceptState::Paused {
             return;
         }
-        for _ in 0..self.shared.worker.limits.accept_budget {
+        // While descriptors are short, each listener accepts one connection, then the next does.
+        let is_retrying = state.accepting == AcceptState::Retrying;
+        let budget = if is_retrying { 1 } else { self.shared.worker.limits.accept_budget };
+        for _ in 0..budget {
             if !self.shared.is_serving() {
                 return;
             }
             match self.driver.accept(number) {
-                Ok((stream, peer)) => self.admit(stream, peer, service, framing),
+                Ok((stream, peer)) => {
+                    if is_retrying {
+                        self.shared.admission.note_served(number);
+                    }
+                    self.admit(stream, peer, service, framing);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.shared.admission.note_served(number);
                     if let Some(state) = self.shared.sources.get_mut(number) {
                         state.readiness.readable = false;
                         state.accepting = AcceptState::Accepting;
@@ -54,17 +64,18 @@ impl<D: Driver> EventLoop<D> {
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
         let Some(state) = self.shared.sources.get_mut(number) else { return };
         let service = state.source.service;
-        self.shared.worker.stats.accept_pauses += 1;
         let is_retry = state.accepting == AcceptState::Retrying;
         state.accepting = AcceptState::Paused;
-        let name = self.shared.service_name(service);
-        self.shared.worker.warn_of_accept_pause(name, error, is_retry);
-        self.shared.deadlines.set(reserved_key(number), self.shared.worker.clock.timestamp + ACCEPT_PAUSE);
+        let Shared { worker, admission, deadlines, .. } = &mut self.shared;
+        worker.stats.accept_pauses += 1;
+        admission.note_starved(number);
+        deadlines.set(reserved_key(number), worker.clock.timestamp + ACCEPT_PAUSE);
+        self.shared.worker.warn_of_accept_pause(self.shared.service_name(service), error, is_retry);
     }
 
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
-        let rejection = self.shared.rejection_reason(&peer);
+        let rejection = self.shared.rejection_reason(&peer, service);
         if let Some(reason) = &rejection {
             let Shared { services, worker, .. } = &mut self.shared;
             let name = services.get(service.0).map_or("", |registered| &registered.options.name);
@@ -84,7 +95,6 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn attach_consoles(&mut self) {
         for AttachedConsole { stream, service, framing } in self.driver.take_consoles() {
             let Some(key) = self.register_connection(stream, Peer::Console, service, framing) else { continue };
-            self.shared.admission.open_consoles += 1;
             self.open_connection(key, &Peer::Console, service);
         }
     }
@@ -114,6 +124,7 @@ impl<D: Driver> EventLoop<D> {
     fn open_connection(&mut self, key: usize, peer: &Peer, service: ServiceId) {
         self.shared.worker.stats.accepted += 1;
         self.shared.worker.stats.open += 1;
+        self.shared.admission.clients.add(peer, service);
         log::debug!("{} {peer} opened", self.shared.service_name(service));
         self.call_service(Work::OPEN, service, ConnId(key), |service, cx| service.on_open(cx, peer));
     }
@@ -139,12 +150,19 @@ impl Shared {
         }
     }
 
-    /// Returns the reason to reject pending connections now, if there is one.
-    fn rejection_reason(&mut self, peer: &Peer) -> Option<CloseReason> {
-        let max_connections = self.worker.limits.max_connections;
-        if self.worker.stats.open - self.admission.open_consoles >= max_connections as u64 {
-            return Some(CloseReason::MaxConnections(max_connections));
+    /// Resumes all listeners, because a descriptor may be free. The listener that has waited longest
+    /// is the first to accept.
+    pub(super) fn resume_all_listeners(&mut self) {
+        for at in 0..self.admission.starved_listeners.len() {
+            if let Some(number) = self.admission.starved_listeners.get(at).copied() {
+                self.resume_accepting(number);
+            }
         }
-        self.memory_rejection(peer)
+    }
+
+    /// Returns the reason to reject a pending connection now, if there is one.
+    fn rejection_reason(&mut self, peer: &Peer, service: ServiceId) -> Option<CloseReason> {
+        let refusal = self.admission.clients.refusal(peer, service);
+        refusal.or_else(|| self.memory_rejection(peer))
     }
 }

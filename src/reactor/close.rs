@@ -47,14 +47,12 @@ impl<D: Driver> EventLoop<D> {
             if let Some(at) = conn.timer() {
                 shared.deadlines.cancel(key, at);
             }
-            shared.worker.stats.open -= u64::from(shared.admission.removed(key, conn.peer()));
+            shared.worker.stats.open -= u64::from(shared.admission.removed(key, conn.peer(), conn.service()));
         }
         if connections.is_empty() {
             shared.free_unused_memory();
         }
-        for number in 0..shared.sources.len() {
-            shared.resume_accepting(number);
-        }
+        shared.resume_all_listeners();
     }
 
     /// Begins the drain that a callback has requested.

@@ -36,12 +36,13 @@ pub(super) struct EventLoop<D: Driver> {
 }
 
 impl<D: Driver> EventLoop<D> {
-    pub(super) fn new(driver: D, setup: EngineSetup, wake: &WakeFn) -> Self {
+    pub(super) fn new(driver: D, mut setup: EngineSetup, wake: &WakeFn) -> Self {
+        let clients = setup.clients(|_| 1);
         let EngineSetup { limits, services, inbox, .. } = setup;
         let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
         // The first turn looks for posts and finished jobs without waiting for a wake-up.
         let threads = OtherThreads { job_pools, inbox, woken: true };
-        let shared = Shared::new(limits, services, driver.sources(), threads, driver.now());
+        let shared = Shared::new(limits, services, driver.sources(), clients, threads, driver.now());
         Self { driver, connections: GenerationalSlab::new(), shared }
     }
 

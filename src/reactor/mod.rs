@@ -70,7 +70,8 @@ pub struct Reactor {
 
 impl Reactor {
     /// Returns a loop without services. Lowers `max_connections` to what the process's descriptor
-    /// limit leaves room for, with a line in the log.
+    /// limit leaves room for, with a line in the log; [`run`](Self::run) does so again for the
+    /// descriptors that the services [need](ServiceOptions::descriptors).
     ///
     /// # Errors
     /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system gives
@@ -97,7 +98,7 @@ impl Reactor {
     /// [`Error::Bind`] if the address cannot be bound, or the service is of another engine.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         let Self { setup, sources } = self;
-        setup.listen(service, endpoint, |limits, _| sources.listen(service, endpoint, framing, limits))
+        setup.listen(service, endpoint, |limits| sources.listen(service, endpoint, framing, limits))
     }
 
     /// Serves an existing input and output, such as the operator's terminal. To `service` they are

@@ -14,6 +14,7 @@ use super::targets::Targets;
 use super::timers::Deadlines;
 use super::turn_meter::TurnMeter;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
+use crate::engine::clients::Clients;
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
@@ -60,6 +61,7 @@ impl Shared {
         limits: Limits,
         services: Vec<RegisteredService>,
         sources: Vec<Source>,
+        clients: Clients,
         threads: OtherThreads,
         start: Instant,
     ) -> Self {
@@ -77,7 +79,7 @@ impl Shared {
             timers: ServiceTimers::new(),
             turn_end: TurnEnd::default(),
             ending: EndingConnections::default(),
-            admission: Admission::default(),
+            admission: Admission::new(clients),
             memory,
             threads,
             clock,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Readiness, Stream};
+use crate::engine::clients::Clients;
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::handle::HandleReceiver;
 use crate::engine::jobs::WorkerPools;
@@ -138,19 +139,38 @@ impl UdpState {
     }
 }
 
-/// The connections that do not count against `max_connections`.
-#[derive(Default)]
+/// The connections that were admitted, and those that were not.
 pub(super) struct Admission {
+    pub(super) clients: Clients,
     /// Rejected connections that are still open, to send them the reason. No service has seen them.
     pub(super) rejected: BTreeSet<usize>,
-    pub(super) open_consoles: u64,
+    /// The listeners that have found no descriptor, each once. The first has waited longest.
+    pub(super) starved_listeners: Vec<usize>,
 }
 
 impl Admission {
+    pub(super) fn new(clients: Clients) -> Self {
+        Self { clients, rejected: BTreeSet::new(), starved_listeners: Vec::new() }
+    }
+
+    /// Notes that a listener has found no descriptor. It keeps its place until it is served.
+    pub(super) fn note_starved(&mut self, number: usize) {
+        if !self.starved_listeners.contains(&number) {
+            self.starved_listeners.push(number);
+        }
+    }
+
+    /// Notes that a listener has accepted a connection, or has none to accept.
+    pub(super) fn note_served(&mut self, number: usize) {
+        self.starved_listeners.retain(|starved| *starved != number);
+    }
+
     /// Notes that a connection was removed. Returns true if a service had seen it.
-    pub(super) fn removed(&mut self, key: usize, peer: &Peer) -> bool {
+    pub(super) fn removed(&mut self, key: usize, peer: &Peer, service: ServiceId) -> bool {
         let was_open = !self.rejected.remove(&key);
-        self.open_consoles -= u64::from(was_open && *peer == Peer::Console);
+        if was_open {
+            self.clients.remove(peer, service);
+        }
         was_open
     }
 }

@@ -57,7 +57,7 @@ impl<D: Driver> EventLoop<D> {
         let (_, mut others) = connections.split(ConnId::NONE.0);
         for at in 0..incoming.heads.len() {
             let Shared { services, sources, udp, worker, .. } = &mut *shared;
-            let (Some(RegisteredService { service, options }), Some(SocketState { outgoing, limit })) =
+            let (Some(RegisteredService { service, options, .. }), Some(SocketState { outgoing, limit })) =
                 (services.get_mut(id.0), udp.sockets.get_mut(number))
             else {
                 return;

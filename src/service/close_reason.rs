@@ -42,6 +42,12 @@ pub enum CloseReason {
     SlowConsumer(OutputBacklog),
     /// `Limits::max_connections` (the value) is reached; the connection was rejected.
     MaxConnections(usize),
+    /// The descriptors of connections, and those that their services may open for them, would be more
+    /// than this process has for them (the value); the connection was rejected.
+    MaxDescriptors(usize),
+    /// Its address has `Limits::max_connections_per_address` (the value) connections already; the
+    /// connection was rejected.
+    MaxPerAddress(usize),
     /// A thread for the connection could not be started; the connection was rejected.
     NoThread,
     /// All connections together hold more than `Limits::max_buffered_bytes` (the value), and this
@@ -92,6 +98,8 @@ impl CloseReason {
             Self::WriteTimeout(_) => "write timeout",
             Self::SlowConsumer(_) => "slow consumer",
             Self::MaxConnections(_) => "too many connections",
+            Self::MaxDescriptors(_) => "too few descriptors",
+            Self::MaxPerAddress(_) => "too many connections of one address",
             Self::NoThread => "no thread",
             Self::BufferBudget(_) => "memory limit",
             Self::ServicePanicked => "panic",
@@ -120,6 +128,16 @@ impl fmt::Display for CloseReason {
             Self::SlowConsumer(backlog) => write!(f, "slow consumer: {backlog}"),
             Self::MaxConnections(limit) => {
                 write!(f, "server is full: {}", counted(*limit as u64, "connection", "connections"))
+            }
+            Self::MaxDescriptors(max) => {
+                write!(
+                    f,
+                    "server is full: its connections need all of {}",
+                    counted(*max as u64, "descriptor", "descriptors")
+                )
+            }
+            Self::MaxPerAddress(max) => {
+                write!(f, "this address has {} already", counted(*max as u64, "connection", "connections"))
             }
             Self::NoThread => f.write_str("server is full: it can start no more threads"),
             Self::BufferBudget(limit) => {

@@ -22,8 +22,9 @@ impl JobOutput {
         }
     }
 
-    pub(crate) fn rejected() -> Self {
-        Self { result: Err(JobError::Rejected), panic: None }
+    /// Returns the output of a job that did not run.
+    pub(crate) fn refused(error: JobError) -> Self {
+        Self { result: Err(error), panic: None }
     }
 
     /// Removes and returns the panic of the work.
@@ -53,9 +54,10 @@ impl fmt::Debug for JobOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobError {
-    /// The queue is full (`Limits::max_queued_jobs`), or no worker thread could be started. The
-    /// work did not run.
+    /// The queue is full (`Limits::max_queued_jobs`). The work did not run.
     Rejected,
+    /// There is no worker thread, and the system starts none. The work did not run.
+    NoThread,
     /// The work panicked.
     Panicked,
     /// The work returned a value of another type than requested.
@@ -66,6 +68,7 @@ impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rejected => "job rejected: too many jobs are queued",
+            Self::NoThread => "job rejected: the server can start no thread for it",
             Self::Panicked => "the job panicked",
             Self::WrongType => "the job returned a value of another type",
         })

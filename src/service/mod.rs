@@ -3,6 +3,7 @@
 //!
 //! A service never sees a socket. This folder must not know either engine.
 
+pub(crate) mod address;
 mod callbacks;
 mod close_reason;
 pub(crate) mod context;

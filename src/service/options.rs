@@ -32,6 +32,9 @@ pub struct ServiceOptions {
     pub(crate) job_threads: Option<NonZeroUsize>,
     pub(crate) rejection: Option<RejectionReply>,
     pub(crate) answers_per_second: u32,
+    pub(crate) descriptors: usize,
+    pub(crate) descriptors_per_connection: usize,
+    pub(crate) limits_addresses: bool,
     pub(crate) per_connection: Option<InstanceFactory>,
 }
 
@@ -49,7 +52,16 @@ impl ServiceOptions {
 
     /// Returns the default options. The log uses `name` for the service.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), job_threads: None, rejection: None, answers_per_second: 0, per_connection: None }
+        Self {
+            name: name.into(),
+            job_threads: None,
+            rejection: None,
+            answers_per_second: 0,
+            descriptors: 0,
+            descriptors_per_connection: 0,
+            limits_addresses: false,
+            per_connection: None,
+        }
     }
 
     /// Gives the service `threads` worker threads for itself instead of the engine's shared pool. A
@@ -85,6 +97,33 @@ impl ServiceOptions {
     #[must_use]
     pub fn answers_per_second(mut self, datagrams: u32) -> Self {
         self.answers_per_second = datagrams;
+        self
+    }
+
+    /// States how many descriptors the service may have open at one time beside those of its
+    /// connections, such as the pipes of its commands. The engine keeps them free: it admits fewer
+    /// connections. What needs a descriptor and finds none is the service's to answer.
+    #[must_use]
+    pub fn descriptors(mut self, descriptors: usize) -> Self {
+        self.descriptors = descriptors;
+        self
+    }
+
+    /// States how many descriptors the service may open for each of its connections, beside the
+    /// connection's own, such as one for the file of a download. The engine keeps them free: it
+    /// admits fewer connections.
+    #[must_use]
+    pub fn descriptors_per_connection(mut self, descriptors: usize) -> Self {
+        self.descriptors_per_connection = descriptors;
+        self
+    }
+
+    /// States that the service limits the connections of one address itself, so that
+    /// [`Limits::max_connections_per_address`](crate::Limits::max_connections_per_address) does not
+    /// hold for it.
+    #[must_use]
+    pub fn limits_addresses(mut self) -> Self {
+        self.limits_addresses = true;
         self
     }
 
@@ -134,6 +173,9 @@ impl fmt::Debug for ServiceOptions {
             .field("name", &self.name)
             .field("job_threads", &self.job_threads)
             .field("answers_per_second", &self.answers_per_second)
+            .field("descriptors", &self.descriptors)
+            .field("descriptors_per_connection", &self.descriptors_per_connection)
+            .field("limits_addresses", &self.limits_addresses)
             .field("has_rejection", &self.rejection.is_some())
             .field("has_per_connection", &self.per_connection.is_some())
             .finish()

@@ -83,7 +83,8 @@ impl WarningLimit {
 
     /// Logs `line`, or counts it if [`MAX_LINES`] of this cause are logged already.
     pub(crate) fn log(&self, now: Timestamp, of: LineCause<'_>, line: fmt::Arguments<'_>) {
-        if of.level > log::max_level() {
+        // Lines for debugging are not counted while they are not shown.
+        if of.level > Level::Info && of.level > log::max_level() {
             return;
         }
         let (earlier, is_admitted) = self.admit(now, of);
@@ -215,6 +216,9 @@ pub(crate) fn log_limited(level: Level, cause: &'static str, line: fmt::Argument
 /// Logs a line with its service and cause as fields. Cuts it at [`MAX_LINE_BYTES`].
 fn write_line(of: LineCause<'_>, line: fmt::Arguments<'_>) {
     let LineCause { level, service, cause, .. } = of;
+    if level > log::max_level() {
+        return;
+    }
     let mut cut = CutLine(String::new());
     let whole = fmt::write(&mut cut, line).is_ok();
     let CutLine(text) = cut;

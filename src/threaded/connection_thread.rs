@@ -167,7 +167,7 @@ impl ConnectionStart {
     /// Runs the connection on this thread, from its open to its close.
     fn run(self, wait_guard: WaitGuard) {
         let (shared, thread_stats) = (Arc::clone(&self.shared), Arc::clone(&self.thread_stats));
-        let (id, peer) = (self.own.id, self.peer);
+        let (id, peer, service) = (self.own.id, self.peer, self.own.service_slot.id);
         let result = catch_unwind(AssertUnwindSafe(|| {
             let (mut thread, mut access) = self.into_thread();
             thread.run(&mut access);
@@ -178,7 +178,7 @@ impl ConnectionStart {
             false
         });
         // The connection is dropped, so the socket is closed or the last deliverer closes it.
-        shared.release((id, peer), &thread_stats, release_announced);
+        shared.release((id, peer, service), &thread_stats, release_announced);
         drop(shared);
         drop(wait_guard);
     }

@@ -275,7 +275,7 @@ impl ControlThread {
         let closed = before - self.rejected.len();
         if closed > 0 {
             shared.rejected.note_closed(closed);
-            shared.accepting.resume();
+            (0..closed).for_each(|_| shared.accepting.resume());
         }
     }
 

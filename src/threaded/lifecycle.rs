@@ -2,6 +2,7 @@
 //! slots of its connections.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,11 +11,12 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 
 use super::socket::poll;
+use crate::engine::clients::Clients;
 use crate::engine::limits::ACCEPT_PAUSE;
 use crate::engine::run_state::RunState;
 use crate::engine::threads::{self, ThreadTask};
 use crate::net::Notifier;
-use crate::service::Peer;
+use crate::service::{CloseReason, Peer, ServiceId};
 
 /// Bytes of a thread's stack. Untouched pages cost address space only, so the size is generous: a
 /// test runs the engine's deepest paths, with logging and a panic's backtrace, on half of it. The
@@ -119,10 +121,10 @@ pub(super) struct AcceptControl {
     is_stopped: AtomicBool,
     /// Signaled once when accepting ends, and never cleared.
     pub(super) stop: Notifier,
-    /// One per listener, signaled when a descriptor may be free and a listener has paused.
+    /// One per listener, signaled when a descriptor may be free and it is the listener's turn.
     retry: Vec<Notifier>,
-    /// The number of listeners that have paused.
-    paused: AtomicUsize,
+    /// The listeners that have found no descriptor, each once. The first has waited longest.
+    starved: Mutex<VecDeque<usize>>,
     /// The accept threads.
     pub(super) threads: Arc<WaitGroup>,
 }
@@ -133,7 +135,7 @@ impl AcceptControl {
             is_stopped: AtomicBool::new(false),
             stop: Notifier::new()?,
             retry: (0..listeners).map(|_| Notifier::new()).collect::<Result<_, _>>()?,
-            paused: AtomicUsize::new(0),
+            starved: Mutex::default(),
             threads: WaitGroup::new(Arc::clone(control)),
         })
     }
@@ -153,16 +155,27 @@ impl AcceptControl {
     pub(super) fn pause(&self, number: usize) {
         let Some(retry) = self.retry.get(number) else { return };
         let stop = PollFd::new(&self.stop, PollFlags::IN);
-        self.paused.fetch_add(1, Ordering::AcqRel);
+        let mut starved = lock(&self.starved);
+        if !starved.contains(&number) {
+            starved.push_back(number);
+        }
+        drop(starved);
         poll(&mut [stop, PollFd::new(retry, PollFlags::IN)], Some(ACCEPT_PAUSE));
-        self.paused.fetch_sub(1, Ordering::AcqRel);
         retry.clear();
     }
 
-    /// Wakes the listeners that have paused, because a descriptor was closed.
+    /// Notes that a listener has accepted a connection after a pause, or has none to accept.
+    pub(super) fn note_served(&self, number: usize) {
+        lock(&self.starved).retain(|starved| *starved != number);
+    }
+
+    /// Wakes the listener that has waited longest, because a descriptor was closed. Each closed
+    /// descriptor wakes one, so that the listeners take turns. A listener that finds nothing to
+    /// accept passes the turn on.
     pub(super) fn resume(&self) {
-        if self.paused.load(Ordering::Acquire) > 0 {
-            self.retry.iter().for_each(Notifier::notify);
+        let next = lock(&self.starved).pop_front();
+        if let Some(retry) = next.and_then(|number| self.retry.get(number)) {
+            retry.notify();
         }
     }
 }
@@ -201,16 +214,15 @@ impl Drop for WaitGuard {
     }
 }
 
-/// Counts the open connections and bounds them.
+/// Counts the open connections, and bounds those of clients.
 pub(super) struct ConnectionSlots {
     counts: Mutex<SlotCounts>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct SlotCounts {
-    max: usize,
-    open: usize,
+    clients: Clients,
+    consoles: usize,
     /// Open connections whose slots become free after a callback that is under way.
     announced: usize,
     /// Accepting has ended, so no pending connection waits for a slot.
@@ -218,27 +230,34 @@ struct SlotCounts {
 }
 
 impl ConnectionSlots {
-    pub(super) fn new(max: usize) -> Self {
-        Self { counts: Mutex::new(SlotCounts { max, ..SlotCounts::default() }), changed: Condvar::new() }
+    pub(super) fn new(clients: Clients) -> Self {
+        let counts = SlotCounts { clients, consoles: 0, announced: 0, is_closed: false };
+        Self { counts: Mutex::new(counts), changed: Condvar::new() }
     }
 
-    /// Takes a slot. Returns false if all are taken. If all are taken and one is announced to
-    /// become free, waits for it: the peer may have connected because it saw the other connection
+    /// Takes a slot for a connection of `service`. If none is left for it and one is announced to
+    /// become free, waits for that: the peer may have connected because it saw the other connection
     /// close.
-    pub(super) fn acquire(&self) -> bool {
-        let must_wait =
-            |counts: &mut SlotCounts| !counts.is_closed && counts.open >= counts.max && counts.announced > 0;
+    ///
+    /// # Errors
+    /// The reason why none is left.
+    pub(super) fn acquire(&self, peer: &Peer, service: ServiceId) -> Result<(), CloseReason> {
+        let must_wait = |counts: &mut SlotCounts| {
+            !counts.is_closed && counts.announced > 0 && counts.clients.refusal(peer, service).is_some()
+        };
         let mut counts = self.changed.wait_while(lock(&self.counts), must_wait).unwrap_or_else(PoisonError::into_inner);
-        let free = counts.open < counts.max;
-        counts.open += usize::from(free);
-        free
+        match counts.clients.refusal(peer, service) {
+            Some(reason) => Err(reason),
+            None => {
+                counts.clients.add(peer, service);
+                Ok(())
+            }
+        }
     }
 
-    /// Adds a slot for a console, which does not count against `max_connections`.
+    /// Adds a slot for a console, which does not count against the bounds.
     pub(super) fn add_console(&self) {
-        let mut counts = lock(&self.counts);
-        counts.max += 1;
-        counts.open += 1;
+        lock(&self.counts).consoles += 1;
     }
 
     /// Announces that a slot becomes free after a callback.
@@ -253,10 +272,10 @@ impl ConnectionSlots {
     }
 
     /// Frees a slot, or removes the one that was added for a console.
-    pub(super) fn release(&self, was_announced: bool, peer: Peer) {
+    pub(super) fn release(&self, was_announced: bool, peer: &Peer, service: ServiceId) {
         let mut counts = lock(&self.counts);
-        counts.max -= usize::from(peer == Peer::Console);
-        counts.open -= 1;
+        counts.consoles -= usize::from(*peer == Peer::Console);
+        counts.clients.remove(peer, service);
         counts.announced -= usize::from(was_announced);
         drop(counts);
         self.changed.notify_all();
@@ -268,7 +287,8 @@ impl ConnectionSlots {
     }
 
     pub(super) fn open(&self) -> usize {
-        lock(&self.counts).open
+        let counts = lock(&self.counts);
+        counts.clients.connections() + counts.consoles
     }
 
     /// Returns the number of slots that are announced to become free.

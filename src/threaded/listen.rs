@@ -34,6 +34,8 @@ pub(super) struct AcceptThread {
     number: usize,
     /// The notifier of the next connection, created in advance.
     notifier: Option<Notifier>,
+    /// The last try to accept found no descriptor.
+    is_starved: bool,
     /// The failure to accept is logged. It is logged again after accepting has succeeded.
     accept_failure_logged: bool,
     /// Dropped after the listener is closed: fields are dropped in order of declaration.
@@ -47,9 +49,7 @@ pub(super) enum NextAccept {
     Again,
     /// Wait for a connection.
     Wait,
-    /// Wait until a descriptor may be free, see [`AcceptControl::pause`].
-    ///
-    /// [`AcceptControl::pause`]: super::lifecycle::AcceptControl::pause
+    /// Wait until a descriptor may be free.
     Pause,
 }
 
@@ -69,6 +69,7 @@ impl AcceptThread {
             service_slot,
             number,
             notifier: None,
+            is_starved: false,
             accept_failure_logged: false,
             _wait_guard: wait_guard,
         }
@@ -97,11 +98,16 @@ impl AcceptThread {
         }
         match self.listener.accept() {
             Ok((socket, peer)) => {
+                self.note_served();
                 self.worker.read_clock();
                 self.admit(socket, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.accept_failure_logged = false;
+                self.note_served();
+                if std::mem::take(&mut self.accept_failure_logged) {
+                    // The descriptor that this listener was woken for is still free.
+                    self.worker.shared.accepting.resume();
+                }
                 return NextAccept::Wait;
             }
             // The peer closed or reset before it was accepted. Accept the next one.
@@ -129,7 +135,15 @@ impl AcceptThread {
         Ok(())
     }
 
+    /// Notes that this listener waits for no descriptor.
+    fn note_served(&mut self) {
+        if std::mem::take(&mut self.is_starved) {
+            self.worker.shared.accepting.note_served(self.number);
+        }
+    }
+
     fn note_failure(&mut self, error: &io::Error) {
+        self.is_starved = true;
         self.worker.context.stats.accept_pauses += 1;
         self.worker.publish();
         // Retries that fail in the same way are logged at debug level only.
@@ -139,14 +153,14 @@ impl AcceptThread {
 
     fn admit(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer) {
         let shared = Arc::clone(&self.worker.shared);
-        let limits = &shared.limits;
-        let rejection = if !shared.slots.acquire() {
-            CloseReason::MaxConnections(limits.max_connections)
+        let service = self.service_slot.id;
+        let rejection = if let Err(reason) = shared.slots.acquire(&peer, service) {
+            reason
         } else if let Some(reason) = shared.memory.rejection(&peer, self.worker.context.clock.timestamp) {
-            shared.slots.release(false, peer);
+            shared.slots.release(false, &peer, service);
             reason
         } else if let Err(error) = self.start_connection(&socket, peer) {
-            shared.slots.release(false, peer);
+            shared.slots.release(false, &peer, service);
             let name = &self.service_slot.name;
             let line = format_args!("thread start failed: {error}; rejecting {name} {peer}");
             self.worker.context.warn(name, "thread start failed", line);

@@ -44,7 +44,7 @@ use crate::engine::error::Error;
 use crate::engine::handle::{Command, Handle};
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
-use crate::engine::setup::{self, EngineSetup, fit_to_descriptors, fit_to_threads};
+use crate::engine::setup::{self, EngineSetup, fit_to_threads};
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
 use crate::net::bind::bind_udp;
@@ -87,7 +87,9 @@ pub struct Threaded {
 
 impl Threaded {
     /// Returns an engine without services. Lowers `max_connections` to what the process's
-    /// descriptor limit and the system's limits on threads leave room for, with a line in the log.
+    /// descriptor limit and the system's limits on threads leave room for, with a line in the log;
+    /// [`run`](Self::run) does so again for the descriptors that the services
+    /// [need](ServiceOptions::descriptors).
     ///
     /// # Errors
     /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system has no
@@ -121,24 +123,18 @@ impl Threaded {
         self.setup.add_service(options.into(), service)
     }
 
-    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does. May lower
-    /// `max_connections` again, because each connection of a service without an instance per
-    /// connection needs two descriptors.
+    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does.
     ///
     /// # Errors
     /// [`Error::Bind`] if the address cannot be bound, or the service is of another engine.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         let Self { setup, listeners, udp_bindings, .. } = self;
-        setup.listen(service, endpoint, |limits, registered| {
+        setup.listen(service, endpoint, |limits| {
             if let Endpoint::Udp(addr) = endpoint {
                 let socket = UdpSocket::from(bind_udp(*addr)?);
                 let local = socket.local_addr()?;
                 udp_bindings.push(UdpBinding { socket, local, service });
                 return Ok(Endpoint::Udp(local));
-            }
-            if registered.options.per_connection.is_none() {
-                // A connection of a shared service has a notifier.
-                fit_to_descriptors(limits, 2);
             }
             let (listener, bound) = bind_listener(endpoint, limits.backlog)?;
             listeners.push((listener, framing, service));
@@ -201,9 +197,12 @@ impl Threaded {
     /// [`PanicPolicy::Abort`](crate::PanicPolicy::Abort): the engine ends and the panic continues
     /// here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { setup, listeners, udp_bindings, pipes, consoles, control, system } = self;
+        let Self { mut setup, listeners, udp_bindings, pipes, consoles, control, system } = self;
+        // A connection of a shared service has a notifier, too.
+        let clients = setup.clients(|options| if options.per_connection.is_none() { 2 } else { 1 });
         let EngineSetup { limits, services, inbox, .. } = setup;
-        let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, system };
+        let parts =
+            EngineParts { limits, services, clients, udp_bindings, listeners: listeners.len(), control, system };
         let shared = Arc::new(EngineShared::new(parts).map_err(Error::Poll)?);
         let mut control = ControlThread::new(Arc::clone(&shared), inbox, pipes);
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -289,7 +288,7 @@ impl PendingConsole {
         shared.slots.add_console();
         pending
             .start(shared, service_slot, shared.clock().timestamp)
-            .inspect_err(|_| shared.slots.release(false, Peer::Console))?;
+            .inspect_err(|_| shared.slots.release(false, &Peer::Console, self.service))?;
         shared.routes.count_console();
         let wait_guard = shared.lifecycle.console_writers.enter();
         let copy_output = move || {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::stats::Stats;
 use crate::service::context::JobFn;
-use crate::service::{JobId, JobOutput, ServiceId};
+use crate::service::{JobError, JobId, JobOutput, ServiceId};
 
 /// A job that a callback has offloaded.
 pub(super) struct OffloadedJob {
@@ -39,7 +39,7 @@ impl OffloadedJob {
     /// Rejects the job.
     pub(super) fn reject(self, stats: &mut Stats) -> JobResult {
         stats.jobs_refused += 1;
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput::rejected() }
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput::refused(JobError::Rejected) }
     }
 }
 

@@ -14,6 +14,7 @@ use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::offloaded_job::JobGauges;
 use super::routes::{RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
+use crate::engine::clients::Clients;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
@@ -57,6 +58,7 @@ pub(super) struct EngineShared {
 pub(super) struct EngineParts {
     pub(super) limits: Limits,
     pub(super) services: Vec<RegisteredService>,
+    pub(super) clients: Clients,
     pub(super) udp_bindings: Vec<UdpBinding>,
     pub(super) listeners: usize,
     pub(super) control: Arc<Notifier>,
@@ -65,7 +67,7 @@ pub(super) struct EngineParts {
 
 impl EngineShared {
     pub(super) fn new(parts: EngineParts) -> io::Result<Self> {
-        let EngineParts { limits, services, udp_bindings, listeners, control, system } = parts;
+        let EngineParts { limits, services, clients, udp_bindings, listeners, control, system } = parts;
         let accepting = AcceptControl::new(listeners, &control)?;
         let lifecycle = Lifecycle::new(&control)?;
         // The control thread reports the warnings that any thread has left out.
@@ -82,7 +84,7 @@ impl EngineShared {
             timers: Mutex::new(ServiceTimers::new()),
             routes: Routes::new(),
             memory: HeldMemory::new(&limits),
-            slots: ConnectionSlots::new(limits.max_connections),
+            slots: ConnectionSlots::new(clients),
             rejected: RejectedConnections::default(),
             accepting,
             lifecycle,
@@ -130,9 +132,14 @@ impl EngineShared {
     }
 
     /// Removes a connection that is over, and frees its slot.
-    pub(super) fn release(&self, (id, peer): (ConnId, Peer), thread_stats: &ThreadStats, was_announced: bool) {
+    pub(super) fn release(
+        &self,
+        (id, peer, service): (ConnId, Peer, ServiceId),
+        thread_stats: &ThreadStats,
+        was_announced: bool,
+    ) {
         self.routes.remove(id, thread_stats);
-        self.slots.release(was_announced, peer);
+        self.slots.release(was_announced, &peer, service);
         self.accepting.resume();
     }
 
@@ -170,8 +177,8 @@ pub(super) struct ServiceSlot {
 
 impl ServiceSlot {
     fn new(id: ServiceId, registered: RegisteredService) -> Self {
-        let RegisteredService { options, service } = registered;
-        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection } = options;
+        let RegisteredService { options, service, .. } = registered;
+        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
         let job_semaphore = job_threads.map(Semaphore::new);
         Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
     }

@@ -28,3 +28,4 @@ mod peer_faults;
 mod shutdown;
 mod slow_consumers;
 mod time;
+mod waiting_requests;

@@ -2,7 +2,7 @@
 //! service at each of its framings. After each attack, other clients of the service are served.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ impl Target {
         client.write_all(request.replace('%', &char::from(b'a' + (number % 26) as u8).to_string()).as_bytes()).unwrap();
         let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
         while answer.is_empty() || !String::from_utf8_lossy(&answer).contains(expected) {
-            let count = client.read(&mut buffer).unwrap();
+            let count = uninterrupted(|| client.read(&mut buffer)).unwrap();
             assert_ne!(count, 0, "{}: no answer but {:?}", self.name, String::from_utf8_lossy(&answer));
             answer.extend_from_slice(&buffer[..count]);
         }
@@ -174,6 +174,17 @@ fn connect(addr: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Reads again after a signal. The end of a command interrupts a read, and a read with a timeout is
+/// not restarted (signal(7)).
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 /// Sends `bytes` as far as the server takes them, ends the input, and reads until the server closes
 /// or resets.
 fn attack(target: &Target, bytes: &[u8]) {
@@ -182,12 +193,12 @@ fn attack(target: &Target, bytes: &[u8]) {
     let _ = client.shutdown(Shutdown::Write);
     let mut buffer = [0; 4096];
     loop {
-        match client.read(&mut buffer) {
+        match uninterrupted(|| client.read(&mut buffer)) {
             Ok(1..) => {}
             Ok(0) => break,
             Err(error) => {
                 let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
-                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{} stays open after {shown:?}", target.name);
+                assert_ne!(error.kind(), ErrorKind::WouldBlock, "{} stays open after {shown:?}", target.name);
                 break;
             }
         }
@@ -247,7 +258,7 @@ fn garbage_datagrams_end_nothing<E: Engine>() {
             attacker.send_to(&garbage, addr).unwrap();
             // After each, so that the socket's receive buffer never overflows.
             honest.send_to(b"honest : hello", addr).unwrap();
-            let answered = honest.recv(&mut [0; 65_536]);
+            let answered = uninterrupted(|| honest.recv(&mut [0; 65_536]));
             assert!(answered.is_ok(), "{name}: {answered:?}");
         }
     }

@@ -2,22 +2,13 @@
 //! survive.
 #![cfg(target_os = "linux")]
 
-use std::fs;
 use std::io::Write;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use switchboard::services::Echo;
 use switchboard::{Limits, Service, ServiceOptions, Threaded};
 
-use crate::descriptors::in_own_process;
-use crate::support::{Client, observe, serve_with};
-
-/// Limits the address space of the process to its current size plus `more` bytes (`RLIMIT_AS`).
-fn leave_address_space(more: u64) {
-    let pages: u64 = fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
-    let limit = Rlimit { current: Some((pages << 12) + more), ..getrlimit(Resource::As) };
-    setrlimit(Resource::As, limit).unwrap();
-}
+use crate::support::{Client, in_own_process, leave_address_space, observe, serve_with};
 
 /// Connects in groups of 30, so that many threads start at the same time, until 50 connections have
 /// received the rejection.

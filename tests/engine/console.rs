@@ -11,8 +11,7 @@ use switchboard::{CloseReason, Error, Framing, Limits, Reactor, SlowConsumer};
 use crate::console_setup::{
     BroadcastService, ConsoleSetup, LAST_REPLY_BYTES, OutputLines, TemporaryFile, is_nonblocking, serve_with_console,
 };
-use crate::descriptors::in_own_process;
-use crate::support::{Client, Engine, RunningEngine, conformance, guard, observe};
+use crate::support::{Client, Engine, RunningEngine, conformance, guard, in_own_process, observe};
 
 conformance! {
     console_on_pipes_sends_and_receives_like_a_client,

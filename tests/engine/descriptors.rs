@@ -1,9 +1,6 @@
 //! The engines when the process has no free descriptor. Each scenario runs in a separate process.
 
-use std::fs::File;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,38 +8,14 @@ use socket2::{Domain, Socket, Type};
 use switchboard::services::Echo;
 use switchboard::{Limits, Service, ServiceOptions};
 
-use crate::support::{Client, Engine, RunningEngine, conformance, observe, serve_with};
+use crate::support::{
+    Client, Engine, RunningEngine, conformance, in_own_process, leave_descriptors, observe, serve_with,
+};
 
 conformance! {
     without_descriptors_clients_wait_and_the_loop_sleeps,
     descriptor_freed_elsewhere_resumes_accepting,
     without_descriptors_shared_service_rejects_no_client,
-}
-
-const CHILD: &str = "SWITCHBOARD_TEST_CHILD";
-
-/// Runs the current test again in a child process, so that it can change the limits of the process.
-/// Returns true in the child, and false in the parent after the child has passed.
-pub(crate) fn in_own_process() -> bool {
-    if std::env::var_os(CHILD).is_some() {
-        return true;
-    }
-    // The test harness names the thread after the test.
-    let thread = std::thread::current();
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let child = child.args(["--exact", thread.name().unwrap(), "--nocapture"]).env(CHILD, "1");
-    let output = child.output().unwrap();
-    let printed = [output.stdout, output.stderr].concat();
-    let printed = String::from_utf8_lossy(&printed);
-    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
-    false
-}
-
-/// Limits the process to `more` additional descriptors (`RLIMIT_NOFILE`).
-fn leave_descriptors(more: u64) {
-    let next = File::open("/dev/null").unwrap().as_raw_fd();
-    let limit = Rlimit { current: Some(u64::try_from(next).unwrap() + more), ..getrlimit(Resource::Nofile) };
-    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 /// Starts a server that can accept four connections. Returns six sockets that were opened before

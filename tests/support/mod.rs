@@ -10,12 +10,16 @@
 mod client;
 pub(crate) mod engine;
 mod guard;
+mod own_process;
 mod service;
 mod wire;
 
 pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
 pub(crate) use engine::{Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with};
 pub(crate) use guard::{guard, scaled};
+#[cfg(target_os = "linux")]
+pub(crate) use own_process::leave_address_space;
+pub(crate) use own_process::{in_own_process, leave_descriptors};
 pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
 pub(crate) use wire::{decode_u32be_frames, encode_frame};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::guard::guard;
-use crate::service::JobError;
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 

@@ -81,6 +81,48 @@ fn without_descriptors_accept_is_retried_after_100_ms() {
 }
 
 #[test]
+fn each_want_of_descriptors_or_memory_pauses_accepting() {
+    use rustix::io::Errno;
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+        let mut test = TestLoop::new(Limits::default());
+        let served = test.connect();
+        test.script.fail_accepts(0, [errno.into()]);
+        let waiting = test.script.connect(0);
+        assert_eq!(test.run_until_idle(), Some(Duration::from_millis(100)), "{errno}");
+        served.send(&framed(["hello"]));
+        test.run_until_idle();
+        assert_eq!(received(&served), ["hello"]);
+        assert_eq!((test.event_loop.shared.worker.stats.accept_pauses, test.script.backlog(0)), (1, 1), "{errno}");
+        test.advance_time(Duration::from_millis(100));
+        assert!(test.has_connection(&waiting));
+    }
+}
+
+#[test]
+fn listeners_without_descriptors_take_turns() {
+    let mut test = TestLoop::new(Limits::default());
+    let leaving = test.connect();
+    for number in [0, LINES] {
+        test.script.fail_accepts(number, [out_of_descriptors()]);
+    }
+    let _pending = [0, LINES].map(|number| [(); 2].map(|()| test.script.connect(number)));
+    test.run_until_idle();
+    assert_eq!(test.event_loop.shared.admission.starved_listeners, [0, LINES]);
+    leaving.finish();
+    test.turn();
+    // The descriptor goes to the first. There is none for the second.
+    test.script.fail_accepts(LINES, [out_of_descriptors()]);
+    test.turn();
+    assert_eq!([0, LINES].map(|number| test.script.backlog(number)), [1, 2]);
+    test.script.fail_accepts(0, [out_of_descriptors()]);
+    assert_eq!(test.run_until_idle(), Some(Duration::from_millis(100)));
+    assert_eq!(test.event_loop.shared.admission.starved_listeners, [LINES, 0], "the next turn is the second's");
+    test.advance_time(Duration::from_millis(100));
+    assert_eq!([0, LINES].map(|number| test.script.backlog(number)), [0, 0]);
+    assert!(test.event_loop.shared.admission.starved_listeners.is_empty());
+}
+
+#[test]
 fn a_lasting_accept_error_pauses_and_does_not_spin() {
     let mut test = TestLoop::new(Limits::default());
     test.script.fail_accepts(0, [io::ErrorKind::NetworkDown.into()]);

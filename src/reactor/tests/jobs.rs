@@ -99,3 +99,27 @@ fn a_job_output_after_on_close_is_not_sent() {
     assert!(received(&socket).is_empty());
     assert!(!socket.is_closed(), "its peer still has the linger timeout to read the output");
 }
+
+#[test]
+fn a_connection_with_the_most_jobs_is_not_read() {
+    let mut test = TestLoop::new(Limits { max_jobs_per_connection: 2, ..Limits::default() });
+    let gate = test.service.gate();
+    let hold = gate.lock().unwrap();
+    let (socket, other) = (test.connect(), test.connect());
+    socket.send(&framed(["job a", "job b", "one"]));
+    test.run_until_idle();
+    socket.send(&framed(["two"]));
+    other.send(&framed(["job c", "three"]));
+    assert_eq!(test.run_until_idle(), None, "the loop sleeps while the jobs run");
+    assert!(received(&socket).is_empty() && socket.unread() > 0, "what follows the jobs waits");
+    assert_eq!(received(&other), ["three"]);
+    assert_eq!(test.event_loop.shared.worker.stats.jobs, 3);
+    assert_eq!(test.event_loop.shared.worker.stats.read_pauses, 1);
+    drop(hold);
+    while received(&socket).len() < 4 || received(&other).len() < 2 {
+        test.wait_for_wake();
+    }
+    let mut answers = received(&socket);
+    answers.sort_unstable();
+    assert_eq!(answers, ["a", "b", "one", "two"]);
+}

@@ -4,20 +4,19 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Length of the network part of an IPv6 address in bits (RFC 6177: a site has at least a /64).
+use crate::service::address::site_of;
+
+/// Length of the network part of an IPv6 address in bits, see [`site_of`].
 const SITE_BITS: u8 = 64;
 
 /// Bits before the IPv4 address in an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2).
 const MAPPED_BITS: u8 = 96;
 
 /// Returns the network that counts for an address: an IPv4 address itself, but the /64 network of
-/// an IPv6 address, because a host can choose among the 2⁶⁴ addresses of its network. A dual-stack
-/// socket reports an IPv4 peer as a mapped IPv6 address, which counts as the IPv4 address.
+/// an IPv6 address, see [`site_of`].
 pub(super) fn network_of(address: IpAddr) -> IpNet {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            Ipv6Net::new(v6, SITE_BITS).map_or(IpAddr::from(v6).into(), |net| net.trunc().into())
-        }
+    match site_of(address) {
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Net::new(v6, SITE_BITS).map_or(IpAddr::from(v6).into(), Into::into),
         other => other.into(),
     }
 }

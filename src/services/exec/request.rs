@@ -18,6 +18,9 @@ const MAX_NAME_BYTES: usize = 255;
 /// The shell of [`Allowed::Shell`].
 const SHELL: &str = "/bin/sh";
 
+/// Bytes of a word beside its characters: its place in the list, and what an allocator adds.
+const WORD_BYTES: usize = size_of::<OsString>() + 32;
+
 /// An allowed command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AllowedCommand {
@@ -25,6 +28,14 @@ pub(super) struct AllowedCommand {
     /// The program's `argv[0]`.
     pub(super) name: OsString,
     pub(super) arguments: Vec<OsString>,
+}
+
+impl AllowedCommand {
+    /// Returns the memory that the command takes while it waits. Many short words take much more
+    /// than their bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.arguments.iter().map(|word| word.capacity() + WORD_BYTES).sum()
+    }
 }
 
 /// The reason why a request is rejected.

@@ -23,6 +23,14 @@ use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, ServiceO
 /// The time for which an answer waits for the client's `Start`.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Descriptors of one command at most: while it starts, both ends of the pipes of its output and of
+/// a pipe for the error of its start, the guard's pipe, and afterwards the descriptor that reports
+/// its end.
+const DESCRIPTORS_PER_COMMAND: usize = 8;
+
+/// Descriptors of the guard: its pipe, and while it starts the other end and `/dev/null`.
+const GUARD_DESCRIPTORS: usize = 3;
+
 /// The service that runs allowed commands and sends their output.
 ///
 /// Each frame is a command line. The commands of one connection run one after the other; those of
@@ -83,12 +91,13 @@ impl Exec {
     }
 
     /// Returns the options of this service: an instance for each connection, and
-    /// [`ExecRules::jobs`] threads for the commands alone.
+    /// [`ExecRules::jobs`] threads for the commands alone, with the descriptors that these need.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
         let (rules, shared) = (Arc::clone(&self.rules), Arc::clone(&self.shared));
         let instance =
             move || Self { rules: Arc::clone(&rules), shared: Arc::clone(&shared), sessions: HashMap::new() };
-        ServiceOptions::new(name).job_threads(self.rules.jobs).per_connection(instance)
+        let descriptors = DESCRIPTORS_PER_COMMAND * self.rules.jobs.get() + GUARD_DESCRIPTORS;
+        ServiceOptions::new(name).job_threads(self.rules.jobs).descriptors(descriptors).per_connection(instance)
     }
 
     /// Handles a request while no command runs for its connection.
@@ -132,7 +141,7 @@ impl Exec {
         session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
         let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
         let shared = Arc::clone(&self.shared);
-        cx.offload(move || run(&command, limits, &kill_handle, &shared.spawner));
+        cx.offload_holding(command.held_bytes(), move || run(&command, limits, &kill_handle, &shared.spawner));
     }
 
     /// Sends an answer, or in [`ExecDialect::Ready`] announces it.
@@ -172,6 +181,14 @@ impl Exec {
                     self.send_answer(cx, Answer::rejection(String::new(), text), false);
                 }
             }
+        }
+        self.hold_queue(cx);
+    }
+
+    /// Has the queued requests counted as memory of their connection.
+    fn hold_queue(&self, cx: &mut Context<'_>) {
+        if let Some(session) = self.sessions.get(&cx.conn()) {
+            cx.hold(cx.conn(), session.queued_bytes());
         }
     }
 }
@@ -221,6 +238,7 @@ impl Service for Exec {
                 if !session.add(payload) {
                     cx.close("sends commands without waiting for answers");
                 }
+                self.hold_queue(cx);
             }
             _ => self.handle_request(cx, payload),
         }

@@ -25,6 +25,8 @@ pub(super) struct ExecSession {
     pub(super) peer: String,
     pub(super) state: ExecState,
     queue: VecDeque<QueuedRequest>,
+    /// The bytes of the queued requests.
+    queued_bytes: usize,
     /// The connection has closed, and the session waits for the end of its command.
     pub(super) is_closed: bool,
 }
@@ -63,6 +65,7 @@ impl ExecSession {
         let rejected = self.queue.iter().filter(|queue| **queue == QueuedRequest::Rejected).count();
         if self.queue.len() - rejected < MAX_QUEUED {
             self.queue.push_back(QueuedRequest::Message(message.to_vec()));
+            self.queued_bytes += message.len();
         } else if rejected < MAX_REJECTED {
             self.queue.push_back(QueuedRequest::Rejected);
         } else {
@@ -73,12 +76,22 @@ impl ExecSession {
 
     /// Removes and returns the oldest queued request.
     pub(super) fn next_request(&mut self) -> Option<QueuedRequest> {
-        self.queue.pop_front()
+        let request = self.queue.pop_front();
+        if let Some(QueuedRequest::Message(message)) = &request {
+            self.queued_bytes -= message.len();
+        }
+        request
+    }
+
+    /// Returns the bytes of the queued requests.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     /// Discards the queued requests.
     pub(super) fn clear_queue(&mut self) {
         self.queue.clear();
+        self.queued_bytes = 0;
     }
 }
 
@@ -116,11 +129,15 @@ mod tests {
             assert!(session.add(&number.to_le_bytes()), "{number}");
         }
         assert!(!session.add(b"one too many"));
+        assert_eq!(session.queued_bytes(), MAX_QUEUED * size_of::<usize>());
         for number in 0..MAX_QUEUED {
             assert_eq!(session.next_request(), Some(QueuedRequest::Message(number.to_le_bytes().to_vec())));
         }
         assert!(session.add(b"the queue has space again"));
+        assert_eq!(session.queued_bytes(), b"the queue has space again".len());
         assert_eq!(session.next_request(), Some(QueuedRequest::Rejected), "in the order of arrival");
+        session.clear_queue();
+        assert_eq!(session.queued_bytes(), 0);
     }
 
     #[test]

@@ -65,6 +65,11 @@ impl ListingWalk {
         }
     }
 
+    /// Returns the bytes of the names found, and of the directories still to visit.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.found_bytes + self.pending_bytes
+    }
+
     /// Does one piece of work.
     pub(super) fn advance(&mut self) -> Outcome {
         match self.read_entries() {

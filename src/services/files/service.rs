@@ -50,11 +50,12 @@ impl Files {
         Dir::open_ambient_dir(path, cap_std::ambient_authority()).map(|root| Self::new(root, dialect))
     }
 
-    /// Returns the options of this service: an instance for each connection.
+    /// Returns the options of this service: an instance for each connection, and a descriptor for
+    /// the file or directory that is being read for it.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
         let shared = Arc::clone(&self.shared);
         let instance = move || Self { shared: Arc::clone(&shared), sessions: HashMap::new() };
-        ServiceOptions::new(name).per_connection(instance)
+        ServiceOptions::new(name).descriptors_per_connection(1).per_connection(instance)
     }
 }
 

@@ -26,8 +26,10 @@ const MAX_QUEUED: usize = 16;
 /// Rejections sent before the session waits for space in the write queue.
 const REJECTIONS_PER_STEP: u64 = 64;
 
-/// The time until a job is retried that the engine rejected.
+/// The time until a job is retried that the engine rejected. Each retry in a row waits twice as
+/// long, up to the second, so that thousands of sessions do not keep the loop busy.
 const JOB_RETRY_DELAY: Duration = Duration::from_millis(20);
+const MAX_JOB_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The state of one connection.
 pub(super) struct FilesSession {
@@ -38,6 +40,8 @@ pub(super) struct FilesSession {
     /// The number of requests after those, which will be rejected.
     rejected: u64,
     step: SessionStep,
+    /// The delay of the next retry.
+    retry_delay: Duration,
     /// The current request, as the log shows it.
     current: String,
 }
@@ -59,7 +63,7 @@ enum SessionStep {
 impl FilesSession {
     pub(super) fn new(shared: Arc<FilesShared>, peer: Peer) -> Self {
         let (queued, current) = (VecDeque::new(), String::new());
-        Self { shared, peer, queued, rejected: 0, step: SessionStep::Idle, current }
+        Self { shared, peer, queued, rejected: 0, step: SessionStep::Idle, retry_delay: JOB_RETRY_DELAY, current }
     }
 
     pub(super) fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
@@ -78,6 +82,7 @@ impl FilesSession {
                 if self.rejected > 0 || self.queued.len() >= MAX_QUEUED {
                     self.rejected = self.rejected.saturating_add(1);
                 } else {
+                    // Their names are short, so 16 of them need not be counted.
                     self.queued.push_back(FilesRequest::from_json(payload));
                 }
                 if let SessionStep::Idle = self.step {
@@ -111,13 +116,22 @@ impl FilesSession {
                 return;
             }
         };
-        match output.take::<Outcome>() {
+        let output = output.take::<Outcome>();
+        if !matches!(output, Err(JobError::Rejected)) {
+            self.retry_delay = JOB_RETRY_DELAY;
+        }
+        match output {
             Ok(Outcome::Continue) => self.work(cx, task),
             Ok(Outcome::Piece(piece)) => self.send(cx, piece, Some(task)),
             Ok(Outcome::Last(last)) => self.finish(cx, last),
             Ok(Outcome::Rejected(error)) => self.reject(cx, error),
             Ok(Outcome::Failed(reason)) => self.fail(cx, reason),
-            Err(JobError::Rejected) => self.step = SessionStep::Retrying(cx.set_timer(JOB_RETRY_DELAY), task),
+            Err(JobError::Rejected) => {
+                self.step = SessionStep::Retrying(cx.set_timer(self.retry_delay), task);
+                self.retry_delay = (self.retry_delay * 2).min(MAX_JOB_RETRY_DELAY);
+            }
+            // A thread that was started once stays, so nothing was sent yet.
+            Err(JobError::NoThread) => self.reject(cx, busy()),
             Err(error) => self.fail(cx, error.to_string()),
         }
     }
@@ -129,7 +143,7 @@ impl FilesSession {
             let line = format_args!("files {}: no worker thread for {}", self.peer, self.current);
             cx.warn("files without a worker thread", line);
             if self.shared.dialect == FilesDialect::Framed {
-                cx.reply(&error_reply(FilesError::new(FilesErrorCode::Busy, "too much is going on; ask again later")));
+                cx.reply(&error_reply(busy()));
             }
         }
     }
@@ -165,7 +179,8 @@ impl FilesSession {
     /// Offloads the next piece of a task.
     fn work(&mut self, cx: &mut Context<'_>, task: FilesTask) {
         let same = task.clone();
-        self.step = SessionStep::Working(cx.offload(move || same.advance()), task);
+        let job = cx.offload_holding(task.next_bytes(), move || same.advance());
+        self.step = SessionStep::Working(job, task);
     }
 
     /// Sends output, then continues with `then`.
@@ -220,6 +235,11 @@ impl FilesSession {
         self.step = SessionStep::Ended;
         cx.close(reason);
     }
+}
+
+/// Returns the error of a request for which there is no worker thread.
+fn busy() -> FilesError {
+    FilesError::new(FilesErrorCode::Busy, "too much is going on; ask again later")
 }
 
 /// Encodes an error reply.

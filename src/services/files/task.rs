@@ -15,7 +15,7 @@ use super::open;
 use super::outcome::Outcome;
 use super::read::{lock, read_at};
 use super::shared::FilesShared;
-use super::wire::{self, FileHeader, FilesError, FilesErrorCode};
+use super::wire::{self, FileHeader, FilesError, FilesErrorCode, MAX_PIECE_BYTES};
 use crate::frame::Payload;
 use crate::frame::escape::hex;
 
@@ -53,6 +53,14 @@ impl FilesTask {
         Self(Arc::new(Mutex::new(TaskKind::List(Box::new(ListingWalk::new(shared, directory))))))
     }
 
+    /// Returns the bytes that the next piece of work takes, at most. No piece is under way.
+    pub(super) fn next_bytes(&self) -> usize {
+        match &*lock(&self.0) {
+            TaskKind::Get(transfer) => transfer.next_bytes(),
+            TaskKind::List(walk) => walk.held_bytes(),
+        }
+    }
+
     /// Does one piece of work. Called on a worker thread.
     pub(super) fn advance(&self) -> Outcome {
         match &mut *lock(&self.0) {
@@ -80,6 +88,11 @@ enum TransferStage {
 }
 
 impl FileTransfer {
+    fn next_bytes(&self) -> usize {
+        let TransferStage::Sending { at, end, .. } = self.stage else { return 0 };
+        usize::try_from(end - at).unwrap_or(MAX_PIECE_BYTES).min(MAX_PIECE_BYTES)
+    }
+
     fn advance(&mut self) -> Outcome {
         match &mut self.stage {
             TransferStage::Closed => self.open().unwrap_or_else(Outcome::Rejected),

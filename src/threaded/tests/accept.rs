@@ -70,11 +70,13 @@ fn accepting_pauses_without_descriptors_and_goes_on_after_other_errors() {
         listener.fail(errno);
         assert_eq!(listener.thread.accept(), NextAccept::Again);
     }
-    for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS] {
+    for errno in
+        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS, rustix::io::Errno::NOMEM]
+    {
         listener.fail(errno);
         assert_eq!(listener.thread.accept(), NextAccept::Pause);
     }
-    assert_eq!(rig.shared.stats().accept_pauses, 3);
+    assert_eq!(rig.shared.stats().accept_pauses, 4);
     listener.connect();
     assert_eq!((rig.shared.stats().accepted, rig.system.state().tasks.len()), (1, 1), "it is retried");
 }

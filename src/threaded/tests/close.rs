@@ -7,7 +7,7 @@ use super::Rig;
 use crate::connection::scripted_stream::received;
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
-use crate::service::{PanicPolicy, ServiceId, install_panic_hook};
+use crate::service::{CloseReason, PanicPolicy, Peer, ServiceId, install_panic_hook};
 
 #[test]
 fn nothing_follows_a_close_by_another_connection() {
@@ -89,8 +89,9 @@ fn the_slot_of_a_lost_peer_is_announced_during_its_on_close() {
     assert!(client.has_ended());
     // With one left, `acquire` would wait for ever.
     assert_eq!(rig.shared.slots.announced(), 0);
-    assert!(rig.shared.slots.acquire(), "the slot is free");
-    assert!(!rig.shared.slots.acquire(), "and it is one");
+    let acquire = || rig.shared.slots.acquire(&Peer::Unix, ServiceId(0));
+    assert_eq!(acquire(), Ok(()), "the slot is free");
+    assert_eq!(acquire(), Err(CloseReason::MaxConnections(1)), "and it is one");
 }
 
 #[test]

@@ -27,13 +27,14 @@ use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, poll};
 use crate::connection::scripted_stream::{FRAMING, ScriptedSocket, ScriptedStream, framed};
 use crate::connection::{PeerEnd, Stream};
+use crate::engine::clients::Clients;
 use crate::engine::handle::Handle;
 use crate::engine::limits::Limits;
 use crate::engine::setup::EngineSetup;
 use crate::engine::threads::ThreadTask;
 use crate::net::Notifier;
 use crate::service::scripted_service::ScriptedService;
-use crate::service::{Peer, ServiceOptions};
+use crate::service::{Peer, ServiceId, ServiceOptions};
 
 /// The number of turns after which a thread that still has work counts as spinning.
 const MAX_TURNS: usize = 10_000;
@@ -97,6 +98,7 @@ impl Rig {
         let EngineSetup { services, handle, inbox, .. } = setup;
         // The tests use limits that are too small for a server.
         let parts = EngineParts {
+            clients: Clients::new(&limits, usize::MAX, Vec::new()),
             limits,
             services,
             udp_bindings: Vec::new(),
@@ -111,7 +113,7 @@ impl Rig {
 
     /// Connects a client and runs its thread until it waits.
     fn connect(&self) -> TestThread {
-        assert!(self.shared.slots.acquire(), "the engine is full");
+        self.shared.slots.acquire(&Peer::Unix, ServiceId(0)).expect("the engine is full");
         let (socket, stream) = ScriptedSocket::pair();
         let pending = PendingConnection {
             socket: ScriptedConn::socket(stream),
@@ -173,7 +175,7 @@ impl TestThread {
                 access.with(|conn| thread.finish(conn));
                 drop(access);
                 let worker = &thread.worker;
-                let conn = (thread.own.id, Peer::Unix);
+                let conn = (thread.own.id, Peer::Unix, ServiceId(0));
                 worker.shared.release(conn, &worker.thread_stats, thread.release_announced);
                 return false;
             }

@@ -20,6 +20,13 @@ pub(in crate::cli) struct LimitArgs {
     /// A connection beyond it receives the reason and is closed.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
+    /// Maximum number of open connections of one address; 0: no limit [default: 256, and no limit
+    /// for loopback]
+    ///
+    /// An IPv6 address stands for its /64 network. A connection beyond it receives the reason and is
+    /// closed. The chat has its own limit, --max-per-address.
+    #[arg(long, value_name = "N")]
+    max_connections_per_address: Option<usize>,
     /// Maximum payload of one frame
     ///
     /// The length prefix is checked before any byte of the payload is stored.
@@ -89,6 +96,9 @@ pub(in crate::cli) struct LimitArgs {
     /// Maximum number of blocking jobs queued for a thread
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_queued_jobs, help_heading = ADVANCED)]
     max_queued_jobs: usize,
+    /// Maximum number of blocking jobs of one connection; it is not read until one is done
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_jobs_per_connection, help_heading = ADVANCED)]
+    max_jobs_per_connection: usize,
     /// Maximum number of messages from other threads queued for the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_queued_messages, help_heading = ADVANCED)]
     max_queued_messages: usize,
@@ -98,6 +108,7 @@ impl From<LimitArgs> for Limits {
     fn from(args: LimitArgs) -> Self {
         Self {
             max_connections: args.max_connections,
+            max_connections_per_address: args.max_connections_per_address,
             max_frame_bytes: args.max_frame_bytes.0,
             max_write_buffer_bytes: args.max_write_buffer_bytes.0,
             max_buffered_bytes: args.max_buffered_bytes.0,
@@ -115,6 +126,7 @@ impl From<LimitArgs> for Limits {
             max_turn: args.max_turn.0,
             workers: args.workers,
             max_queued_jobs: args.max_queued_jobs,
+            max_jobs_per_connection: args.max_jobs_per_connection,
             max_queued_messages: args.max_queued_messages,
         }
     }

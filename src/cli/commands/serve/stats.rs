@@ -10,6 +10,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::kv::Value;
@@ -25,6 +26,10 @@ use crate::cli::terminal::stderr;
 
 /// The interval of the file without `--stats-every`.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The file has been written for the last time. Locked while it is written, so that the end of the
+/// process does not leave a temporary file of a worker thread.
+static HAS_ENDED: Mutex<bool> = Mutex::new(false);
 
 /// The message that starts the interval.
 pub(super) struct Start;
@@ -66,6 +71,8 @@ impl StatsReports {
 
     /// Writes the file for the last time, after the engine has ended.
     pub(super) fn write_last(&self, stats: Stats) {
+        let mut has_ended = HAS_ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+        *has_ended = true;
         if let Some(path) = &self.file
             && let Err(error) = write_file(path, &self.snapshot(stats))
         {
@@ -104,7 +111,7 @@ impl StatsReporter {
         }
         // A disk that does not answer must not collect jobs.
         if let Some(path) = self.reports.file.clone().filter(|_| self.writing.is_none()) {
-            self.writing = Some(cx.offload(move || write_file(&path, &snapshot)));
+            self.writing = Some(cx.offload(move || write_unless_ended(&path, &snapshot)));
         }
     }
 }
@@ -237,6 +244,12 @@ fn rate(count: u64, passed: Duration) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a rate is rounded")]
     let rate = count as f64 / passed.as_secs_f64().max(0.001);
     if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
+/// Writes the file on a worker thread, unless it has been written for the last time.
+fn write_unless_ended(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let has_ended = HAS_ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *has_ended { Ok(()) } else { write_file(path, snapshot) }
 }
 
 /// Writes the file whole or not at all: a reader never sees half of it.
