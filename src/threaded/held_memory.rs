@@ -3,12 +3,11 @@
 //! The sum is one number that all threads share. A thread writes it only if its connection's bytes
 //! have changed, which small requests with direct replies do not do.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::lifecycle::lock;
-use super::routes::ThreadStats;
 use super::socket::ConnStream;
 use crate::connection::Connection;
 use crate::engine::limits::Limits;
@@ -89,12 +88,13 @@ impl HeldMemory {
         lock(&self.closed_holders).note(peer, now);
     }
 
-    /// Counts the connection's bytes anew and updates the sum.
+    /// Counts the connection's bytes anew and updates the sum. What it holds is published in
+    /// `held_bytes`.
     #[inline]
-    pub(super) fn recount(&self, conn: &mut Connection<ConnStream>, thread_stats: &ThreadStats) {
+    pub(super) fn recount(&self, conn: &mut Connection<ConnStream>, held_bytes: &AtomicUsize) {
         let (before, now) = conn.recount();
         if before != now {
-            thread_stats.held_bytes.store(conn.held_bytes(), Ordering::Relaxed);
+            held_bytes.store(conn.held_bytes(), Ordering::Relaxed);
             self.adjust(before, now);
         }
     }

@@ -138,7 +138,7 @@ impl Routes {
 impl SharedRoute {
     /// Writes the connection's inbox, see [`SharedConnection::deliver`].
     pub(super) fn deliver(&self, context: &mut WorkerContext, memory: &HeldMemory) {
-        self.conn.deliver(context, |conn| memory.recount(conn, &self.thread_stats));
+        self.conn.deliver(context, |conn| memory.recount(conn, &self.thread_stats.held_bytes));
     }
 }
 

@@ -250,7 +250,7 @@ impl ConnectionThread {
     #[inline]
     pub(super) fn recount_memory(&mut self, conn: &mut Connection<ConnStream>) {
         let Worker { shared, context, thread_stats, .. } = &self.worker;
-        shared.memory.recount(conn, thread_stats);
+        shared.memory.recount(conn, &thread_stats.held_bytes);
         // The first buffer belongs to the thread, like its stack.
         let beyond_first = self.receive_buffer.capacity().saturating_sub(MIN_BUFFER_BYTES);
         let scratch = (beyond_first + context.buffer_pool.bytes()) as u64;
