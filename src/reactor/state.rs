@@ -123,8 +123,8 @@ impl ReadyQueue {
     }
 
     #[cfg(test)]
-    pub(super) fn contains(&self, key: &usize) -> bool {
-        self.iter().any(|queued| queued == key)
+    pub(super) fn contains(&self, key: usize) -> bool {
+        self.iter().any(|queued| *queued == key)
     }
 
     #[cfg(test)]

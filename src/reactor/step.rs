@@ -31,7 +31,7 @@ impl<D: Driver> Step<'_, D> {
                 let stride = self.shared.services.get(self.service.0).map_or(1, |registered| registered.stride);
                 self.shared.worker.budget.begin(stride);
                 if start.writable_due {
-                    self.call_service(|service, cx| service.on_writable(cx));
+                    self.call_service(GuardedService::on_writable);
                 }
                 if start.has_deferred_input {
                     self.dispatch_deferred();

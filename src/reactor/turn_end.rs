@@ -13,7 +13,7 @@ use crate::connection::Phase;
 use crate::connection::write_queue::DroppedBatch;
 use crate::engine::budget::Budget;
 use crate::engine::lag::Work;
-use crate::service::{ConnId, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
     /// Runs the end-of-turn callbacks, then writes the queued output, as far as the budget goes. The
@@ -41,7 +41,7 @@ impl<D: Driver> EventLoop<D> {
     fn call_on_shutdown(&mut self) -> bool {
         let any = std::mem::take(&mut self.shared.turn_end.shutdown);
         for number in 0..if any { self.shared.services.len() } else { 0 } {
-            self.call_service(Work::SHUTDOWN, ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
+            self.call_service(Work::SHUTDOWN, ServiceId(number), ConnId::NONE, GuardedService::on_shutdown);
         }
         any
     }
@@ -52,7 +52,7 @@ impl<D: Driver> EventLoop<D> {
         let mut requested = std::mem::take(&mut self.shared.turn_end.requested);
         let any = !requested.is_empty();
         for service in requested.drain(..) {
-            self.call_service(Work::TURN_END, service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
+            self.call_service(Work::TURN_END, service, ConnId::NONE, GuardedService::on_turn_end);
         }
         let again = std::mem::replace(&mut self.shared.turn_end.requested, requested);
         self.shared.turn_end.requested_next.extend(again);

@@ -85,7 +85,7 @@ impl ControlThread {
         self.call_on_job();
         self.take_commands();
         for service in self.worker.shared.control.take_turn_ends() {
-            self.call_service(Work::TURN_END, service, |service, cx| service.on_turn_end(cx));
+            self.call_service(Work::TURN_END, service, GuardedService::on_turn_end);
         }
         self.continue_drain();
         self.step_rejected();
@@ -203,7 +203,7 @@ impl ControlThread {
                 log::info!("{}", self.worker.shared.stats());
             }
             Command::Post(service) => {
-                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())))
+                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())));
             }
             Command::Drain => self.drain(),
             Command::Stop => self.worker.shared.advance_state(RunState::Stopped),
@@ -234,7 +234,7 @@ impl ControlThread {
         if self.drain_ends.is_some() && shared.state() == RunState::Serving && shared.accepting.threads.is_idle() {
             shared.advance_state(RunState::Draining);
             for number in 0..shared.services.len() {
-                self.call_service(Work::SHUTDOWN, ServiceId(number), |service, cx| service.on_shutdown(cx));
+                self.call_service(Work::SHUTDOWN, ServiceId(number), GuardedService::on_shutdown);
             }
         }
     }

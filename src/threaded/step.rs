@@ -19,6 +19,7 @@ use crate::connection::{Connection, DeadlineCheck, Phase, ReadOutcome};
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
+use crate::service::GuardedService;
 
 /// Bytes of the first receive buffer. It grows with each read that fills it, up to
 /// [`MAX_BUFFER_BYTES`].
@@ -48,7 +49,7 @@ impl ConnectionThread {
         match conn.begin_step(&mut self.worker.context) {
             Ok(start) => {
                 if start.writable_due {
-                    self.call_service(Work::WRITABLE, conn, |service, cx| service.on_writable(cx));
+                    self.call_service(Work::WRITABLE, conn, GuardedService::on_writable);
                 }
                 self.run_pending_turn_end(conn);
                 self.read(conn);

@@ -64,7 +64,7 @@ fn a_flood_of_tiny_frames_is_spread_over_turns() {
 fn a_flood_of_actions_is_spread_over_turns() {
     let mut test = slow_loop();
     let flooder = test.connect();
-    flooder.send(&framed(["act"; 3000]));
+    flooder.send(&framed(vec!["act"; 3000]));
     assert_spread(&mut test, SHARE);
     assert_eq!(received(&flooder).len(), 3000);
 }
@@ -115,7 +115,9 @@ fn many_floods_cost_a_turn_as_much_as_one() {
     let mut test = slow_loop();
     let flooders: Vec<_> = (0..20).map(|_| test.connect()).collect();
     let other = test.connect();
-    flooders.iter().for_each(|flooder| flood(flooder, 1000));
+    for flooder in &flooders {
+        flood(flooder, 1000);
+    }
     // Each has news once, and its first share with it: the turn is bounded all the same.
     let made = callbacks_of_a_turn(&mut test);
     assert!(made <= 16 * SHARE, "{made}");
@@ -135,7 +137,7 @@ fn floods_share_the_time_among_themselves() {
     let mut test = slow_loop();
     let flooders: Vec<_> = (0..5).map(|_| test.connect()).collect();
     for flooder in &flooders {
-        flooder.send(&framed(["hello"; 2000]));
+        flooder.send(&framed(vec!["hello"; 2000]));
     }
     for _ in 0..40 {
         test.turn();
@@ -149,7 +151,7 @@ fn floods_share_the_time_among_themselves() {
 fn a_raw_flood_in_small_pieces_is_spread_over_turns() {
     let mut test = slow_loop();
     let flooder = test.connect_to(RAW);
-    flooder.send(&vec![b'x'; 200]);
+    flooder.send(&[b'x'; 200]);
     flooder.script_reads(vec![ScriptedCall::AtMost(1); 150]);
     // A short read proves nothing while the end of the stream is reported.
     flooder.finish();
@@ -178,7 +180,7 @@ fn a_flood_of_datagrams_is_spread_over_turns() {
 fn large_datagrams_are_bounded_by_their_bytes() {
     let mut test = TestLoop::new(Limits::default());
     for port in 1..200 {
-        test.script.datagram(UDP, ([127, 0, 0, 2], port).into(), &[0; 60_000]);
+        test.script.datagram(UDP, ([127, 0, 0, 2], port).into(), &vec![0; 60_000]);
     }
     test.turn();
     let mut before = test.script.waiting_datagrams(UDP);
