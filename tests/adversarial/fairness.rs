@@ -139,7 +139,7 @@ fn a_flood_of_empty_lines_leaves_the_others_their_share<E: Engine>() {
     let made = scene.callbacks_until_answered();
     assert!(made < 100_000, "{made} callbacks of the flood came before three answers");
     drop((scene, flooders));
-    threads.map(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 /// 1,000 messages wait: at 2 ms each, they take 2 s.
