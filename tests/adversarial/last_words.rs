@@ -133,12 +133,12 @@ fn pipeline(addr: SocketAddr) -> thread::JoinHandle<Option<Vec<u8>>> {
     let client = Client::connect(addr);
     let mut writer = client.socket().try_clone().unwrap();
     thread::spawn(move || {
-        (0..)
-            .take_while(|number| {
-                let request = encode_frame("u32be", format!("request {number}").as_bytes());
-                writer.write_all(&request).is_ok()
-            })
-            .for_each(drop);
+        for number in 0_u32.. {
+            let request = encode_frame("u32be", format!("request {number}").as_bytes());
+            if writer.write_all(&request).is_err() {
+                break;
+            }
+        }
     });
     let mut first = vec![0; encode_frame("u32be", b"request 0").len()];
     (&mut client.socket()).read_exact(&mut first).unwrap();

@@ -30,7 +30,7 @@ fn callbacks(rig: &Rig) -> usize {
 fn a_flood_holds_a_shared_service_for_a_share_at_a_time() {
     let rig = slow_rig();
     let (mut flooder, mut other) = rig.connect_two();
-    flooder.socket.send(&framed(["quiet"; 3000]));
+    flooder.socket.send(&framed(vec!["quiet"; 3000]));
     flooder.socket.send(&framed(["last"]));
     let mut answers = 0;
     while received(&flooder.socket).is_empty() {
