@@ -202,16 +202,13 @@ impl<D: Driver> EventLoop<D> {
     fn check_deadline(&mut self, key: usize) {
         let Some(mut step) = self.step_of(key) else { return };
         step.conn.timer_fired();
-        // The end of that step sets the timer again.
-        if step.conn.awaits_step(&step.shared.worker.limits) {
-            return;
-        }
         match step.conn.check_deadline(&mut step.shared.worker) {
             DeadlineCheck::NotDue | DeadlineCheck::Met => step.end(),
+            // If the ready queue owes the connection a step already, its end sets the timer.
             DeadlineCheck::AfterRead => {
-                let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
-                step.shared.deadlines.change(key, change);
                 if step.conn.mark_scheduled() {
+                    let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
+                    step.shared.deadlines.change(key, change);
                     step.shared.ready.push(key);
                 }
             }

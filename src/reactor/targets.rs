@@ -1,6 +1,6 @@
 //! The connections that a callback may act on: its own, and all others.
 
-use crate::connection::{Connection, Phase, Stream};
+use crate::connection::{Connection, Stream};
 use crate::engine::slab::Others;
 use crate::service::ConnId;
 
@@ -19,11 +19,10 @@ impl<S: Stream> Targets<'_, '_, S> {
         if id == self.id { self.current.as_deref_mut() } else { self.others.get_mut(id.0) }
     }
 
-    /// Returns a connection that accepts output. Only the current one does so while it closes: it
-    /// can be sent to from its own `on_close`.
+    /// Returns a connection that accepts output: until its `on_close` has run, because the service
+    /// counts it among its connections until then.
     #[inline]
     pub(super) fn receiver(&mut self, id: ConnId) -> Option<&mut Connection<S>> {
-        let is_current = id == self.id;
-        self.get_mut(id).filter(|conn| conn.phase() == Phase::Open || (is_current && conn.accepts_output()))
+        self.get_mut(id).filter(|conn| conn.accepts_output())
     }
 }
