@@ -181,14 +181,6 @@ impl<S: Stream> Connection<S> {
         TimerChange { at, replaced: self.timestamps.timer.replace(at) }
     }
 
-    /// Returns true if the earliest deadline cannot be judged before the step that the ready queue
-    /// owes the connection: the peer may have sent what it is waited for.
-    pub(crate) fn awaits_step(&self, limits: &Limits) -> bool {
-        self.is_scheduled()
-            && matches!(self.deadline(limits), Some((_, Deadline::Frame | Deadline::Idle)))
-            && self.wants_read(limits)
-    }
-
     /// Returns the timer that the engine has to set now; `None` if the timer that is set is early
     /// enough.
     #[inline]

@@ -244,11 +244,6 @@ impl<S: Stream> Connection<S> {
         !std::mem::replace(&mut self.membership.scheduled, true)
     }
 
-    /// Returns true if the connection is in the ready queue.
-    pub(super) fn is_scheduled(&self) -> bool {
-        self.membership.scheduled
-    }
-
     /// Notes that the connection has left the ready queue, or that its thread waits for the socket.
     #[inline]
     pub(crate) fn set_scheduled(&mut self, is_scheduled: bool) {

@@ -202,10 +202,6 @@ impl<D: Driver> EventLoop<D> {
     fn check_deadline(&mut self, key: usize) {
         let Some(mut step) = self.step_of(key) else { return };
         step.conn.timer_fired();
-        // The end of that step sets the timer again.
-        if step.conn.awaits_step(&step.shared.worker.limits) {
-            return;
-        }
         match step.conn.check_deadline(&mut step.shared.worker) {
             DeadlineCheck::NotDue | DeadlineCheck::Met => step.end(),
             DeadlineCheck::AfterRead => {
