@@ -11,8 +11,8 @@ use crate::engine::slab::reserved_number;
 const STEPS_BEFORE_LOOK: u32 = 8;
 
 impl<D: Driver> EventLoop<D> {
-    /// Steps the owners with news, and then those that have used up a share in an earlier turn, each
-    /// once. A step may queue its owner again, for the next turn.
+    /// Steps the owners with news, and then those that have used up a share in an earlier turn,
+    /// each once. A step may queue its owner again, for the next turn.
     ///
     /// Both have a bounded time, and then the others wait for the next turn, so that timers, jobs
     /// and the next poll do not wait for all of them. At least one of those that continue is

@@ -30,6 +30,7 @@ mod socket;
 mod step;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod worker;
 
 use std::fmt;
@@ -54,9 +55,10 @@ use crate::service::{Peer, Service, ServiceId, ServiceOptions};
 use connection_thread::PendingConnection;
 use control_thread::ControlThread;
 use lifecycle::{OsSystem, System};
-use listen::{AcceptThread, UdpThread};
+use listen::AcceptThread;
 use shared::{EngineParts, EngineShared};
 use socket::{Listener, UdpBinding, bind_listener, copy_input, copy_output};
+use udp::UdpThread;
 
 /// An engine with one thread per connection, while it is being set up. It runs the same services as
 /// a [`Reactor`](crate::Reactor).

@@ -293,21 +293,6 @@ fn a_flood_does_not_keep_newcomers_out() {
 }
 
 #[test]
-fn timers_fire_under_load() {
-    let mut test = slow_loop();
-    let (flooder, owner) = (test.connect(), test.connect());
-    owner.send(&framed(["timer 1"]));
-    test.run_until_idle();
-    flood(&flooder, 3000);
-    let before = callbacks(&test);
-    while received(&owner).is_empty() {
-        test.turn();
-    }
-    let delay = 10 * MICRO * u32::try_from(callbacks(&test) - before).unwrap();
-    assert!(delay < Duration::from_millis(3), "{delay:?}");
-}
-
-#[test]
 fn a_flush_for_many_is_spread_over_turns() {
     let mut test = TestLoop::new(Limits::default());
     let members: Vec<_> = (0..200).map(|_| test.connect()).collect();

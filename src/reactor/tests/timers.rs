@@ -99,3 +99,19 @@ fn a_timer_ends_with_its_connections_on_close() {
     assert!(test.log().is_empty());
     assert!(test.event_loop.shared.timers.of_connections() == 0);
 }
+
+#[test]
+fn timers_fire_under_load() {
+    let mut test = TestLoop::new(Limits::default());
+    test.set_cost(Duration::from_micros(10));
+    let (flooder, owner) = (test.connect(), test.connect());
+    owner.send(&framed(["timer 1"]));
+    test.run_until_idle();
+    flooder.send(&framed(vec!["quiet"; 3000]));
+    let before = test.service.script().callbacks;
+    while received(&owner).is_empty() {
+        test.turn();
+    }
+    let made = test.service.script().callbacks - before;
+    assert!(made < 300, "{made} callbacks, of 10 us each, came before a timer of 1 ms");
+}
