@@ -98,6 +98,17 @@ impl WorkerPools {
         })
     }
 
+    /// Returns the bytes of the jobs, queued or done, whose connection is none of those that `exist`.
+    #[cfg(test)]
+    pub(crate) fn bytes_without_connection(&self, exist: impl Fn(ConnId) -> bool) -> usize {
+        let of_pool = |pool: &WorkerPool| {
+            let state = pool.shared.lock();
+            let owners = state.queue.waiting().map(|(owner, _)| owner).chain(state.done.iter().map(|(owner, _)| owner));
+            owners.filter(|owner| !exist(owner.conn)).map(|owner| owner.bytes).sum::<usize>()
+        };
+        self.own.iter().flatten().chain([&self.shared]).map(of_pool).sum()
+    }
+
     /// Returns the jobs that have ended since the last call.
     pub(crate) fn take_done(&mut self) -> Vec<(JobOwner, JobOutput)> {
         let mut done = self.shared.take_done();

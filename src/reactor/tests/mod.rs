@@ -162,7 +162,8 @@ fn setup(limits: Limits, wake: &WakeFn) -> EngineSetup {
 /// Checks that the counters match the state and that every list is empty or without duplicates.
 fn check_between_turns(event_loop: &EventLoop<ScriptedDriver>) -> Result<(), String> {
     let EventLoop { connections, shared, .. } = event_loop;
-    let held: usize = connections.iter().map(|(_, conn)| conn.held_bytes()).sum();
+    let orphaned = shared.threads.job_pools.bytes_without_connection(|id| connections.get(id.0).is_some());
+    let held = connections.iter().map(|(_, conn)| conn.held_bytes()).sum::<usize>() + orphaned;
     let open = connections.len() - shared.admission.rejected.len();
     let mut ready: Vec<usize> = shared.ready.iter().copied().collect();
     ready.sort_unstable();
