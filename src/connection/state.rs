@@ -3,7 +3,7 @@
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause, Readiness};
 use super::stream::Stream;
-use super::timestamps::Timestamps;
+use super::timestamps::{Drain, DueDeadline, Timestamps};
 use super::write_queue::WriteQueue;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing};
@@ -49,12 +49,16 @@ struct Membership {
 /// The seldom-used state of a connection.
 #[derive(Default)]
 pub(super) struct ColdState {
-    /// Input that was received and not decoded, because the pending output went above high water in
-    /// the middle of a read.
+    /// Input that was received and not decoded, because the pending output went above high water or
+    /// the share of the turn was spent in the middle of a read.
     pub(super) deferred: Option<DeferredInput>,
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
     pub(super) read_pause: ReadPause,
+    /// The deadline that counts only once the socket was read.
+    pub(super) due_deadline: Option<DueDeadline>,
+    /// The connection's part in a drain of the engine.
+    pub(super) drain: Option<Drain>,
     /// True from the first frame dropped until the pending output is at low water.
     pub(super) is_dropping: bool,
     pub(super) service_bytes: ServiceBytes,
@@ -146,13 +150,20 @@ impl<S: Stream> Connection<S> {
         self.queue.pending_bytes()
     }
 
-    /// Returns the memory held for received and pending bytes, and by the service for the
-    /// connection.
+    /// Returns the memory held for the connection: its [`own_bytes`](Self::own_bytes), and the
+    /// batches that it shares with other connections.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
+        self.own_bytes() + self.queue.shared_bytes()
+    }
+
+    /// Returns the memory held for this connection alone: received and pending bytes, by the
+    /// capacity of their buffers, and what the service keeps for it.
+    #[inline]
+    pub(crate) fn own_bytes(&self) -> usize {
         let deferred =
-            self.cold.as_ref().and_then(|cold| cold.deferred.as_ref()).map_or(0, |deferred| deferred.bytes.len());
-        self.decoder.held_bytes() + self.queue.held_bytes() + deferred + self.service_bytes()
+            self.cold.as_ref().and_then(|cold| cold.deferred.as_ref()).map_or(0, |deferred| deferred.bytes.capacity());
+        self.decoder.held_bytes() + self.queue.own_bytes() + deferred + self.service_bytes()
     }
 
     /// Returns the bytes that the service keeps for the connection, those of its jobs included.
@@ -191,10 +202,10 @@ impl<S: Stream> Connection<S> {
         *sum = *sum - before + now;
     }
 
-    /// Returns the bytes held at the last recount, and the bytes held now.
+    /// Returns the bytes of its own held at the last recount, and those held now.
     #[inline]
     pub(crate) fn recount(&mut self) -> (u64, u64) {
-        let held = u32::try_from(self.held_bytes()).unwrap_or(u32::MAX);
+        let held = u32::try_from(self.own_bytes()).unwrap_or(u32::MAX);
         (std::mem::replace(&mut self.counted_bytes, held).into(), held.into())
     }
 
@@ -204,6 +215,8 @@ impl<S: Stream> Connection<S> {
             cold.deferred.is_none()
                 && cold.close_reason.is_none()
                 && cold.read_pause == ReadPause::NotPaused
+                && cold.due_deadline.is_none()
+                && cold.drain.is_none()
                 && !cold.is_dropping
                 && cold.service_bytes == ServiceBytes::default()
         };
@@ -220,7 +233,7 @@ impl<S: Stream> Connection<S> {
         (reported.readable || !self.queue.is_empty()) && self.mark_scheduled()
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_readable(&self) -> bool {
         self.readiness.readable
     }
@@ -229,6 +242,11 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn mark_scheduled(&mut self) -> bool {
         !std::mem::replace(&mut self.membership.scheduled, true)
+    }
+
+    /// Returns true if the connection is in the ready queue.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.membership.scheduled
     }
 
     /// Notes that the connection has left the ready queue, or that its thread waits for the socket.

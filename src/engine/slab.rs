@@ -13,6 +13,9 @@ use crate::service::ids::{INDEX_BITS, INDEX_MASK};
 
 const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
 
+/// The slots that an empty slab keeps.
+const MAX_VACANT_SLOTS: usize = 64;
+
 /// A slab whose keys are never reused.
 pub(crate) struct GenerationalSlab<T> {
     /// The key in each slot.
@@ -76,7 +79,11 @@ impl<T> GenerationalSlab<T> {
     pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
         let index = occupied(&self.keys, key)?;
         self.keys.remove(index);
-        self.entries.get_mut(index)?.take()
+        let removed = self.entries.get_mut(index)?.take();
+        if self.keys.is_empty() && self.entries.len() > MAX_VACANT_SLOTS {
+            (self.keys, self.entries) = (Slab::new(), Vec::new());
+        }
+        removed
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -133,6 +140,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn an_empty_slab_gives_its_memory_back_and_keeps_no_key_alive() {
+        let mut slab = GenerationalSlab::new();
+        let keys: Vec<usize> = (0..2 * MAX_VACANT_SLOTS).map(|number| slab.insert(number)).collect();
+        assert!(keys.iter().all(|key| slab.remove(*key).is_some()));
+        assert_eq!(slab.entries.capacity(), 0);
+        let key = slab.insert(7);
+        assert!(keys.iter().all(|key| slab.get(*key).is_none()));
+        assert_eq!(slab.get(key), Some(&7));
+    }
 
     #[test]
     fn a_stale_key_never_reaches_the_next_entry() {

@@ -70,8 +70,11 @@ stats! {
     gauges {
         /// Gauge: open connections.
         open: connections,
-        /// Gauge: bytes that connections hold, received or queued.
+        /// Gauge: bytes that connections hold, received or queued, and that services keep for them.
         buffered_bytes: memory,
+        /// Gauge: bytes of messages that are queued for several connections, each counted once.
+        /// With `buffered_bytes` it is the sum that `Limits::max_buffered_bytes` bounds.
+        shared_bytes: memory,
         /// Gauge: jobs that wait for a worker thread.
         jobs_queued: jobs,
         /// Gauge: jobs that run.
@@ -90,6 +93,8 @@ stats! {
         accept_pauses: connections,
         /// Pauses of reading one connection because it had too many bytes queued or held.
         read_pauses: memory,
+        /// Connections whose output was cut after a whole frame, because a drain was about to end.
+        drain_cuts: connections,
         /// Frames passed to services.
         frames_in: traffic,
         /// Bytes received over connections.

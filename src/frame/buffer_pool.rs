@@ -17,6 +17,8 @@ pub(crate) struct BufferPool {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
     max_bytes: usize,
+    /// Memory is short: no buffer is kept, and none grows by doubling.
+    is_saving: bool,
 }
 
 impl Default for BufferPool {
@@ -33,7 +35,28 @@ impl BufferPool {
 
     /// Returns a pool that keeps at most `max_bytes`.
     pub(crate) const fn with_max_bytes(max_bytes: usize) -> Self {
-        Self { buffers: Vec::new(), bytes: 0, max_bytes }
+        Self { buffers: Vec::new(), bytes: 0, max_bytes, is_saving: false }
+    }
+
+    /// Sets whether memory is short. No buffer is kept then, and a buffer grows by a quarter
+    /// instead of doubling.
+    #[inline]
+    pub(crate) fn set_saving(&mut self, is_saving: bool) {
+        if is_saving != self.is_saving {
+            self.is_saving = is_saving;
+            self.clear();
+        }
+    }
+
+    /// Returns the bytes of the free buffers.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the size of a buffer that has to hold `bytes` bytes now and will have to hold more.
+    pub(super) fn growing_size(&self, bytes: usize) -> usize {
+        bytes.saturating_add(if self.is_saving { bytes / 4 } else { bytes })
     }
 
     /// Frees all buffers.
@@ -58,7 +81,7 @@ impl BufferPool {
 
     /// Adds `buffer` to the pool if the bound allows it; otherwise frees it.
     pub(super) fn give(&mut self, buffer: Vec<u8>) {
-        if buffer.len() >= MIN_BYTES && self.bytes + buffer.len() <= self.max_bytes {
+        if buffer.len() >= MIN_BYTES && self.bytes + buffer.len() <= self.max_bytes && !self.is_saving {
             self.bytes += buffer.len();
             self.buffers.push(buffer);
         }
@@ -81,6 +104,19 @@ mod tests {
         assert_eq!(take(15, 16), None, "buffers below MIN_BYTES are not pooled");
         assert_eq!(take(129, 130), None);
         assert_eq!(take(16, 16), Some(16));
+    }
+
+    #[test]
+    fn while_memory_is_short_no_buffer_is_kept() {
+        let mut pool = BufferPool::default();
+        assert_eq!(pool.growing_size(100), 200);
+        pool.give(vec![0; MIN_BYTES]);
+        pool.set_saving(true);
+        pool.give(vec![0; MIN_BYTES]);
+        assert_eq!((pool.bytes(), pool.growing_size(100)), (0, 125));
+        pool.set_saving(false);
+        pool.give(vec![0; MIN_BYTES]);
+        assert_eq!((pool.bytes(), pool.growing_size(100)), (MIN_BYTES, 200));
     }
 
     #[test]

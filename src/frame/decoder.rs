@@ -268,10 +268,10 @@ impl PartialFrame {
         }
     }
 
-    /// Grows the buffer to twice the bytes received. Each byte is thus copied a constant number of
-    /// times, however small the pieces.
+    /// Grows the buffer to twice the bytes received, or by a quarter while memory is short. Each
+    /// byte is thus copied a constant number of times, however small the pieces.
     fn grow(&mut self, needed: usize, most: usize, pool: &mut BufferPool) {
-        let size = needed.saturating_mul(2).max(MIN_BUFFER_BYTES).min(most).max(needed);
+        let size = pool.growing_size(needed).max(MIN_BUFFER_BYTES).min(most).max(needed);
         // A new buffer, not `Vec::resize`: the allocator gets large zeroed memory from the kernel,
         // which commits only the pages that are written.
         let mut larger = pool.take(size, most).unwrap_or_else(|| vec![0; size]);

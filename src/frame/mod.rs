@@ -45,6 +45,6 @@ pub use framing::{Framing, MAX_RAW_BYTES};
 pub use length::{Endian, LengthPrefix, Width};
 pub use name::ParseFramingError;
 pub use payload::{BatchId, Payload};
-pub(crate) use shared::{Batch, SharedFrames};
+pub(crate) use shared::{Batch, BatchMemory, SharedFrames};
 #[cfg(any(feature = "chat", feature = "classic"))]
 pub use text_encoding::{TextEncoding, UnencodableError};

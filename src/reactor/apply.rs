@@ -33,7 +33,8 @@ impl Shared {
             match action {
                 Action::Reply(frame) => self.worker.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(&to, SharedFrames::new(&payloads, batch), targets);
+                    let frames = SharedFrames::new(&payloads, batch, &self.memory.batches);
+                    self.send_frames(&to, frames, targets);
                 }
                 Action::Datagram(to, payload) => self.queue_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close_requested(id, reason, targets),

@@ -71,6 +71,8 @@ pub(super) struct ConnectionThread {
     pub(super) own: OwnConnection,
     pub(super) service: ServiceRef,
     pub(super) receive_buffer: Vec<u8>,
+    /// The bytes of the receive buffer and of free buffers, as they are counted.
+    pub(super) counted_scratch: u64,
     /// The next read may block, because it is the wait.
     pub(super) waits_in_read: bool,
     /// Bytes have arrived within the last [`READ_TIMEOUT`].
@@ -81,8 +83,6 @@ pub(super) struct ConnectionThread {
     pub(super) relief: Option<Arc<Notifier>>,
     /// The connection slot is announced to become free.
     pub(super) release_announced: bool,
-    /// Consecutive turns that left input unread. A peer is not late until its input is read.
-    pub(super) partial_reads: u32,
     /// The number of jobs that waited when the turn began.
     pub(super) jobs_at_turn_start: usize,
     socket: Arc<dyn ConnSocket>,
@@ -107,8 +107,7 @@ pub(super) struct SocketWait {
     /// True if the next turn reads, so the wait may be that read. A connection that only discards
     /// input waits in poll(2), because its reads do not block.
     pub(super) in_read: bool,
-    /// False if the peer's end is known and the connection neither reads nor writes now: poll(2)
-    /// would report the end again and again.
+    /// False if poll(2) would only report again and again that the peer has closed.
     pub(super) on_socket: bool,
     pub(super) deadline: Option<Timestamp>,
 }
@@ -194,13 +193,13 @@ impl ConnectionStart {
             own,
             service,
             receive_buffer: Vec::new(),
+            counted_scratch: 0,
             waits_in_read: false,
             // A connection that never sends needs neither a buffer nor a timed wait.
             is_busy: false,
             seen_state: RunState::Serving,
             relief: None,
             release_announced: false,
-            partial_reads: 0,
             jobs_at_turn_start: 0,
             socket,
             reported: PollFlags::empty(),
@@ -283,13 +282,9 @@ impl ConnectionThread {
         let Some(time) = self.begin_wait(wait) else { return };
         let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
-        let socket = if wait.on_socket {
-            PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events)
-        } else {
-            PollFd::new(change, PollFlags::empty())
-        };
+        let on_socket = wait.on_socket.then(|| PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events));
         let mut poll_fds = [
-            socket,
+            on_socket.unwrap_or_else(|| PollFd::new(change, PollFlags::empty())),
             PollFd::new(change, PollFlags::IN),
             poll_notifier(inbox, &*self.socket),
             poll_notifier(self.relief.as_deref(), &*self.socket),
@@ -303,7 +298,7 @@ impl ConnectionThread {
     /// Returns the time of a wait in poll(2); `None` if the next read is the wait.
     pub(super) fn begin_wait(&mut self, wait: &SocketWait) -> Option<PollTime> {
         let timeout = wait.deadline.map(|at| at.saturating_since(self.worker.context.clock.timestamp));
-        if !self.is_busy {
+        if !self.is_busy || self.worker.shared.memory.is_over_limit() {
             self.free_buffers();
         } else if timeout.is_none_or(|time| time > READ_TIMEOUT) {
             if self.own.shared_conn.is_none() && wait.in_read && !wait.events.contains(PollFlags::OUT) {

@@ -5,8 +5,8 @@
 //! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, with
 //! its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread
 //! that called `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has
-//! the connections as a whole, and [`lifecycle`] what the threads wait for. [`socket`] calls the
-//! operating system.
+//! the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
+//! for. [`socket`] calls the operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
@@ -17,6 +17,7 @@ mod callbacks;
 mod connection_thread;
 mod control_thread;
 mod current_connection;
+mod held_memory;
 mod inbox;
 mod lag;
 mod lifecycle;
@@ -135,7 +136,7 @@ impl Threaded {
                 udp_bindings.push(UdpBinding { socket, local, service });
                 return Ok(Endpoint::Udp(local));
             }
-            let (listener, bound) = bind_listener(endpoint, limits.backlog)?;
+            let (listener, bound) = bind_listener(endpoint, limits)?;
             listeners.push((listener, framing, service));
             Ok(bound)
         })

@@ -1,25 +1,23 @@
-//! All connections as a whole: the way to each of them, their counters, the bytes that they hold
-//! together, and those that were rejected.
+//! All connections as a whole: the way to each of them, their counters, and those that were
+//! rejected.
 //!
 //! Each thread writes only its own block of counters, with plain stores. So no message costs a
-//! locked instruction or a cache line that another processor uses. The sum of held bytes is one
-//! number that all threads share. A thread writes it only if its connection's bytes have changed,
-//! which small requests with direct replies do not do.
+//! locked instruction or a cache line that another processor uses.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use super::held_memory::HeldMemory;
 use super::lifecycle::lock;
 use super::shared_connection::SharedConnection;
 use super::socket::{ConnSocket, ConnStream};
 use crate::connection::{Connection, WorkerContext};
-use crate::engine::limits::{Limits, MAX_REJECTED_OPEN};
-use crate::engine::memory::{MEMORY_GRACE, MemoryPolicy};
+use crate::engine::limits::MAX_REJECTED_OPEN;
+use crate::engine::memory::MemoryPolicy;
 use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
-use crate::net::Notifier;
 use crate::service::time::Timestamp;
-use crate::service::{CloseReason, ConnId, Peer};
+use crate::service::{ConnId, Peer};
 
 /// The table of open connections, and the counters of all threads.
 pub(super) struct Routes {
@@ -111,13 +109,18 @@ impl Routes {
         sum
     }
 
-    /// Asks the largest holders to close, see [`MemoryPolicy::largest_holders`]. Consoles are
-    /// spared.
-    pub(super) fn close_largest(&self, memory: &HeldMemory) {
+    /// Asks the largest holders to close, see [`MemoryPolicy`]. Consoles are spared.
+    pub(super) fn close_largest(&self, memory: &HeldMemory, now: Timestamp) {
         let table = self.read();
         let clients = table.iter().filter(|(_, route)| route.peer != Peer::Console);
-        let holders = clients.map(|(_, route)| (route.thread_stats.held_bytes.load(Ordering::Relaxed), route));
-        for route in memory.policy.largest_holders(memory.held_bytes(), holders) {
+        let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);
+        let mut left = memory.sum();
+        for (held, route) in MemoryPolicy::largest_first(clients.map(|(_, route)| (held(route), route))) {
+            if memory.policy.is_relieved(left) {
+                break;
+            }
+            left = left.saturating_sub(held as u64);
+            memory.note_closed(&route.peer, now);
             route.thread_stats.must_close.store(true, Ordering::Release);
             match &route.reachability {
                 Reachability::Shared(conn) => conn.notifier.notify(),
@@ -135,7 +138,7 @@ impl Routes {
 impl SharedRoute {
     /// Writes the connection's inbox, see [`SharedConnection::deliver`].
     pub(super) fn deliver(&self, context: &mut WorkerContext, memory: &HeldMemory) {
-        self.conn.deliver(context, |conn| memory.recount(conn, &self.thread_stats));
+        self.conn.deliver(context, |conn| memory.recount(conn, &self.thread_stats.held_bytes));
     }
 }
 
@@ -146,7 +149,7 @@ impl SharedRoute {
 pub(super) struct ThreadStats {
     counters: [AtomicU64; Stats::COUNTERS],
     /// Bytes that the thread's connection holds.
-    pub(super) held_bytes: AtomicU64,
+    pub(super) held_bytes: AtomicUsize,
     /// The thread's connection has to close, because it holds most memory.
     pub(super) must_close: AtomicBool,
 }
@@ -163,131 +166,6 @@ impl ThreadStats {
     pub(super) fn add_to(&self, sum: &mut Stats) {
         for (published, counter) in self.counters.iter().zip(sum.counters()) {
             *counter += published.load(Ordering::Relaxed);
-        }
-    }
-}
-
-/// The bytes that connections hold, and the current period of memory pressure.
-pub(super) struct HeldMemory {
-    pub(super) policy: MemoryPolicy,
-    held_bytes: AtomicU64,
-    /// True if a period has begun. It is read before the lock is taken.
-    has_pressure: AtomicBool,
-    pressure: Mutex<Option<PressurePeriod>>,
-}
-
-/// A period in which connections hold more than the limit.
-struct PressurePeriod {
-    /// Signaled once, when the period ends or its grace period starts anew, and never cleared: each
-    /// period has its own. `None` if no descriptor was free.
-    relief: Option<Arc<Notifier>>,
-    /// The time at which the sum must have fallen.
-    grace_ends: Timestamp,
-}
-
-impl HeldMemory {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            policy: MemoryPolicy::new(limits),
-            held_bytes: AtomicU64::new(0),
-            has_pressure: AtomicBool::new(false),
-            pressure: Mutex::new(None),
-        }
-    }
-
-    pub(super) fn held_bytes(&self) -> u64 {
-        self.held_bytes.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(super) fn is_over_limit(&self) -> bool {
-        self.policy.is_over(self.held_bytes())
-    }
-
-    /// Returns true if half of the limit is used, so that memory is kept for input and output.
-    pub(super) fn is_half_used(&self) -> bool {
-        self.policy.is_half_used(self.held_bytes())
-    }
-
-    /// Returns the reason to reject a pending connection, if the limit is reached.
-    pub(super) fn rejection(&self) -> Option<CloseReason> {
-        self.policy.rejection(self.held_bytes())
-    }
-
-    /// Counts the connection's bytes anew and updates the sum.
-    #[inline]
-    pub(super) fn recount(&self, conn: &mut Connection<ConnStream>, thread_stats: &ThreadStats) {
-        let (before, now) = conn.recount();
-        if before != now {
-            self.adjust(before, now);
-            thread_stats.held_bytes.store(now, Ordering::Relaxed);
-        }
-    }
-
-    /// Updates the sum after a part of it has changed.
-    pub(super) fn adjust(&self, before: u64, now: u64) {
-        self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-        if now < before && self.has_pressure.load(Ordering::Acquire) && self.is_relieved() {
-            self.relieve();
-        }
-    }
-
-    /// Begins a period unless one has begun. Returns its notifier, and true if the period is new.
-    pub(super) fn begin_pressure(&self, now: Timestamp) -> (Option<Arc<Notifier>>, bool) {
-        let mut pressure = lock(&self.pressure);
-        let is_new = pressure.is_none();
-        let relief = pressure.get_or_insert_with(|| PressurePeriod::new(now)).relief.clone();
-        self.has_pressure.store(true, Ordering::Release);
-        drop(pressure);
-        if is_new && self.is_relieved() {
-            // The sum fell before the period was visible, so the thread that lowered it did not end
-            // the period.
-            self.relieve();
-        }
-        (relief, is_new)
-    }
-
-    fn is_relieved(&self) -> bool {
-        self.policy.is_relieved(self.held_bytes())
-    }
-
-    fn relieve(&self) {
-        let mut pressure = lock(&self.pressure);
-        let Some(ended) = pressure.take() else { return };
-        // Cleared under the lock, so that a new period cannot be overwritten.
-        self.has_pressure.store(false, Ordering::Release);
-        drop(pressure);
-        ended.end();
-        MemoryPolicy::log_cleared(self.held_bytes());
-    }
-
-    pub(super) fn grace_ends(&self) -> Option<Timestamp> {
-        lock(&self.pressure).as_ref().map(|pressure| pressure.grace_ends)
-    }
-
-    /// Returns true if the sum has not fallen in the grace period.
-    pub(super) fn grace_has_ended(&self, now: Timestamp) -> bool {
-        self.grace_ends().is_some_and(|at| at <= now)
-    }
-
-    /// Starts the grace period anew. Wakes the paused connections, so that those chosen to close do
-    /// so.
-    pub(super) fn restart_grace(&self, now: Timestamp) {
-        if let Some(pressure) = lock(&self.pressure).as_mut() {
-            std::mem::replace(pressure, PressurePeriod::new(now)).end();
-        }
-    }
-}
-
-impl PressurePeriod {
-    fn new(now: Timestamp) -> Self {
-        // Without a notifier, paused connections check again after a fixed time.
-        Self { relief: Notifier::new().ok().map(Arc::new), grace_ends: now + MEMORY_GRACE }
-    }
-
-    fn end(&self) {
-        if let Some(relief) = &self.relief {
-            relief.notify();
         }
     }
 }

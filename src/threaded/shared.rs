@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::held_memory::HeldMemory;
 use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::offloaded_job::JobGauges;
-use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
+use super::routes::{RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
 use crate::engine::clients::Clients;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
@@ -150,11 +151,10 @@ impl EngineShared {
     pub(super) fn stats(&self) -> Stats {
         let mut stats = self.routes.stats();
         (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
+        stats.shared_bytes = self.memory.batches.bytes();
         self.control.add_job_counts(&mut stats);
         self.jobs.add_to(&mut stats);
         stats.log_lines_left_out = self.warnings.left_out();
-        let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        let mut stats = Stats { open, buffered_bytes, ..self.routes.stats() };
         self.lag.add_to(&mut stats);
         stats
     }
@@ -173,6 +173,8 @@ pub(super) struct ServiceSlot {
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
     service: Mutex<GuardedService>,
+    /// Held by the thread that is next to lock the service.
+    turnstile: Mutex<()>,
 }
 
 impl ServiceSlot {
@@ -180,12 +182,23 @@ impl ServiceSlot {
         let RegisteredService { options, service, .. } = registered;
         let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
         let job_semaphore = job_threads.map(Semaphore::new);
-        Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
+        Self {
+            name,
+            id,
+            per_connection,
+            rejection,
+            answers_per_second,
+            job_semaphore,
+            service: Mutex::new(service),
+            turnstile: Mutex::default(),
+        }
     }
 
-    /// Locks the service. Returns `None` once a callback has panicked and the policy is to end the
-    /// engine.
+    /// Locks the service. A thread that has just released it cannot overtake those that wait: one of
+    /// them holds the turnstile. Returns `None` once a callback has panicked and the policy is to
+    /// end the engine.
     pub(super) fn lock(&self) -> Option<MutexGuard<'_, GuardedService>> {
+        let _next = lock(&self.turnstile);
         self.service.lock().ok()
     }
 }

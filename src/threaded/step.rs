@@ -15,14 +15,11 @@ use super::lifecycle::lock;
 use super::shared::EngineShared;
 use super::socket::ConnStream;
 use super::worker::Worker;
-use crate::connection::{Connection, Phase, ReadOutcome};
+use crate::connection::{Connection, DeadlineCheck, Phase, ReadOutcome};
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
-use crate::service::CloseReason;
-
-/// Turns for which a peer with unread input is not late.
-const MAX_PARTIAL_READS: u32 = 64;
+use crate::service::GuardedService;
 
 /// Bytes of the first receive buffer. It grows with each read that fills it, up to
 /// [`MAX_BUFFER_BYTES`].
@@ -47,11 +44,12 @@ impl ConnectionThread {
         self.mark_ready(conn);
         self.jobs_at_turn_start = self.worker.jobs.len();
         self.worker.context.stats.turns += 1;
+        self.worker.begin_share();
         self.handle_requests(conn);
         match conn.begin_step(&mut self.worker.context) {
             Ok(start) => {
                 if start.writable_due {
-                    self.call_service(Work::WRITABLE, conn, |service, cx| service.on_writable(cx));
+                    self.call_service(Work::WRITABLE, conn, GuardedService::on_writable);
                 }
                 self.run_pending_turn_end(conn);
                 self.read(conn);
@@ -84,7 +82,7 @@ impl ConnectionThread {
         if state != self.seen_state {
             self.seen_state = state;
             if state == RunState::Draining {
-                conn.close_when_answered(CloseReason::ShuttingDown);
+                conn.drain(self.own.id, &self.worker.context);
             }
         }
         if state == RunState::Stopped {
@@ -92,10 +90,15 @@ impl ConnectionThread {
         }
     }
 
-    /// Reads until the socket is empty, the read budget is spent, or reading is paused.
+    /// Reads until the socket is empty, the budget is spent, or reading is paused.
     fn read(&mut self, conn: &mut Connection<ConnStream>) {
         let mut budget = self.worker.context.limits.read_budget_bytes;
-        while budget > 0 && conn.wants_read(&self.worker.context.limits) && self.may_dispatch() {
+        while budget > 0
+            && conn.wants_read(&self.worker.context.limits)
+            && self.may_dispatch()
+            && self.worker.has_time()
+        {
+            self.worker.context.budget.count(1);
             if let Some((bytes, used)) = conn.take_deferred() {
                 let rest = self.dispatch_frames(conn, bytes.get(used..).unwrap_or_default());
                 let used = bytes.len() - rest;
@@ -146,17 +149,15 @@ impl ConnectionThread {
         self.waits_in_read = false;
     }
 
-    /// Closes the connection if its deadline is due. A peer is late only if all its input has been
-    /// read, or after [`MAX_PARTIAL_READS`] turns.
+    /// Closes the connection if its peer is late.
     fn check_deadline(&mut self, conn: &mut Connection<ConnStream>) {
-        self.partial_reads = if conn.is_readable() { self.partial_reads + 1 } else { 0 };
-        if (1..MAX_PARTIAL_READS).contains(&self.partial_reads) {
-            return;
-        }
-        let context = &self.worker.context;
-        if let Some(reason) = conn.expired(&context.limits, context.clock.timestamp) {
-            self.begin_close(conn, reason);
-            self.end_step(conn);
+        match conn.check_deadline(&mut self.worker.context) {
+            DeadlineCheck::NotDue | DeadlineCheck::AfterRead => {}
+            DeadlineCheck::Met => self.end_step(conn),
+            DeadlineCheck::Expired(reason) => {
+                self.begin_close(conn, reason);
+                self.end_step(conn);
+            }
         }
     }
 
@@ -177,7 +178,7 @@ impl ConnectionThread {
         conn.advance_close(&mut self.receive_buffer, self.worker.context.clock.timestamp);
         self.recount_memory(conn);
         if self.worker.shared.memory.is_over_limit() {
-            self.pause_for_memory(conn);
+            self.limit_memory(conn);
         }
     }
 
@@ -246,32 +247,45 @@ impl ConnectionThread {
         queued <= self.jobs_at_turn_start && queued < self.worker.context.limits.max_queued_jobs
     }
 
+    /// Counts the bytes of the connection, and those of the thread's buffers.
     #[inline]
     pub(super) fn recount_memory(&mut self, conn: &mut Connection<ConnStream>) {
-        self.worker.shared.memory.recount(conn, &self.worker.thread_stats);
+        let Worker { shared, context, thread_stats, .. } = &self.worker;
+        shared.memory.recount(conn, &thread_stats.held_bytes);
+        // The first buffer belongs to the thread, like its stack.
+        let beyond_first = self.receive_buffer.capacity().saturating_sub(MIN_BUFFER_BYTES);
+        let scratch = (beyond_first + context.buffer_pool.bytes()) as u64;
+        let before = std::mem::replace(&mut self.counted_scratch, scratch);
+        if scratch != before {
+            shared.memory.adjust(before, scratch);
+        }
     }
 
     /// Returns the number of bytes that may be read from the connection now: the `budget`, or less
     /// above the limit. Returns `None` and pauses the connection if it holds more than its share.
     fn read_allowance(&mut self, conn: &mut Connection<ConnStream>, budget: usize) -> Option<usize> {
         let EngineShared { memory, slots, .. } = &*self.worker.shared;
-        if !memory.is_over_limit() {
+        let is_over = memory.is_over_limit();
+        self.worker.context.buffer_pool.set_saving(is_over);
+        if !is_over {
             return Some(budget);
         }
         let allowance = memory.policy.read_allowance(slots.open(), conn.held_bytes(), budget, conn.is_end_reported());
         if allowance.is_none() {
-            self.pause_for_memory(conn);
+            self.limit_memory(conn);
         }
         allowance
     }
 
     #[cold]
-    fn pause_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
+    fn limit_memory(&mut self, conn: &mut Connection<ConnStream>) {
         let Worker { shared, context, .. } = &mut self.worker;
         let (memory, open) = (&shared.memory, shared.slots.open());
-        let (relief, is_new) = memory.begin_pressure(context.clock.timestamp);
-        if is_new {
-            memory.policy.log_reached(memory.held_bytes(), open as u64);
+        let (relief, news) = memory.begin_pressure(context.clock.timestamp);
+        if news.is_new {
+            memory.policy.log_reached(memory.sum(), open as u64);
+        }
+        if news.is_new || news.exceeds {
             shared.control.notify();
         }
         if conn.held_bytes() > memory.policy.share_bytes(open) && conn.pause_for_memory(context) {
@@ -306,6 +320,8 @@ impl ConnectionThread {
         if self.receive_buffer.capacity() > 0 {
             self.receive_buffer = Vec::new();
             self.worker.free_buffers();
+            let counted = std::mem::take(&mut self.counted_scratch);
+            self.worker.shared.memory.adjust(counted, 0);
         }
     }
 }

@@ -142,7 +142,8 @@ impl Worker {
             match action {
                 Action::Reply(frame) => self.context.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(&to, SharedFrames::new(&payloads, batch), callback_conn, current.as_mut());
+                    let frames = SharedFrames::new(&payloads, batch, &self.shared.memory.batches);
+                    self.send_frames(&to, frames, callback_conn, current.as_mut());
                 }
                 Action::Datagram(to, payload) => self.datagrams.push((service, to, payload)),
                 Action::Close(id, reason) if current.as_ref().is_some_and(|current| current.id == id) => {
@@ -186,10 +187,7 @@ impl Worker {
                             current.conn.job_started(bytes);
                             self.jobs.push_back(job);
                         }
-                        _ => {
-                            self.shared.memory.adjust(0, bytes as u64);
-                            self.engine_jobs.push(job);
-                        }
+                        _ => self.engine_jobs.push(job),
                     }
                 }
                 Action::RequestStats(job) => match &mut current {
@@ -288,16 +286,16 @@ impl Worker {
                 udp_binding.service == service && udp_binding.local.is_ipv4() == to.is_ipv4()
             };
             let sent = self.shared.udp_bindings.iter().find(fits).map(|udp_binding| udp_binding.send(&payload, to));
-            match sent {
-                Some(Ok(())) => self.context.stats.datagrams_out += 1,
-                _ => {
-                    self.context.stats.datagrams_dropped += 1;
-                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
-                    self.context.warn_of_lost_datagram(name, to);
-                }
+            if let Some(Ok(())) = sent {
+                self.context.stats.datagrams_out += 1;
+            } else {
+                self.context.stats.datagrams_dropped += 1;
+                let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                self.context.warn_of_lost_datagram(name, to);
             }
         }
         for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {
+            self.shared.memory.adjust(0, bytes as u64);
             self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }

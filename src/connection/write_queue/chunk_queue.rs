@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use super::dropped::DroppedBatch;
+use super::watch::Watch;
 use crate::engine::limits::{MAX_SHARED_FRAMES, QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
@@ -23,6 +24,14 @@ pub(super) struct ChunkQueue {
     sent: usize,
     /// Pending bytes: the sum over all chunks, less `sent`.
     bytes: usize,
+    /// The memory of the copied chunks.
+    copied_bytes: usize,
+    /// The bytes of the shared chunks.
+    shared_bytes: usize,
+    /// Bytes that the socket has taken since the queue was last empty.
+    pub(super) taken: u64,
+    /// The peer's progress, since it was first looked at. It ends when the queue is empty.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Whole frames that are dropped together or not at all.
@@ -46,6 +55,14 @@ impl ChunkBytes {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Shared(batch) => batch.bytes(),
+        }
+    }
+
+    /// Returns the memory that the bytes take; of a batch, as if it were not shared.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Owned(bytes) => bytes.capacity(),
+            Self::Shared(batch) => batch.bytes().len(),
         }
     }
 }
@@ -95,8 +112,14 @@ impl ChunkQueue {
         self.chunks.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.chunks.len()
+    /// Returns the memory that the queue has to itself.
+    pub(super) fn own_bytes(&self) -> usize {
+        size_of::<Self>() + self.chunks.capacity() * size_of::<Chunk>() + self.copied_bytes
+    }
+
+    /// Returns the bytes of the batches that it shares with other queues.
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.shared_bytes
     }
 
     /// Returns the pending bytes.
@@ -107,7 +130,16 @@ impl ChunkQueue {
 
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.bytes += chunk.bytes.as_slice().len();
+        *self.memory_of(&chunk.bytes) += chunk.bytes.memory();
         self.chunks.push_back(chunk);
+    }
+
+    /// Returns the counter of the memory that such chunks take.
+    fn memory_of(&mut self, bytes: &ChunkBytes) -> &mut usize {
+        match bytes {
+            ChunkBytes::Owned(_) => &mut self.copied_bytes,
+            ChunkBytes::Shared(_) => &mut self.shared_bytes,
+        }
     }
 
     /// Returns true if the last chunk is copied, unsent, and has room for `len` more bytes.
@@ -122,7 +154,9 @@ impl ChunkQueue {
     /// them.
     pub(super) fn append<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
         if let Some(Chunk { bytes: ChunkBytes::Owned(bytes), frames: held, .. }) = self.chunks.back_mut() {
+            self.copied_bytes -= bytes.capacity();
             pieces.for_each(|piece| bytes.extend_from_slice(piece));
+            self.copied_bytes += bytes.capacity();
             *held += frames;
             self.bytes += len;
         }
@@ -140,10 +174,17 @@ impl ChunkQueue {
             };
             let Some(chunk) = at.and_then(|at| self.chunks.remove(at)) else { break };
             self.bytes -= chunk.bytes.as_slice().len();
+            *self.memory_of(&chunk.bytes) -= chunk.bytes.memory();
             frames += chunk.frames;
             DroppedBatch::report(dropped, chunk.batch_id(), chunk.frames);
         }
         frames
+    }
+
+    /// Drops the chunks of which no byte is sent.
+    pub(super) fn keep_started(&mut self) {
+        self.chunks.retain(|chunk| chunk.started);
+        self.bytes = self.chunks.iter().map(|chunk| chunk.bytes.as_slice().len()).sum::<usize>() - self.sent;
     }
 
     /// Returns true if the replies alone have reached the limit.
@@ -196,6 +237,7 @@ impl ChunkQueue {
     pub(super) fn advance(&mut self, bytes: usize) {
         self.bytes -= bytes;
         self.sent += bytes;
+        self.taken += bytes as u64;
         while let Some(first) = self.chunks.front_mut() {
             let len = first.bytes.as_slice().len();
             if self.sent < len {
@@ -203,7 +245,9 @@ impl ChunkQueue {
                 break;
             }
             self.sent -= len;
-            self.chunks.pop_front();
+            if let Some(first) = self.chunks.pop_front() {
+                *self.memory_of(&first.bytes) -= first.bytes.memory();
+            }
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chunk_queue::{Chunk, ChunkQueue};
 use super::dropped::DroppedBatch;
+use super::watch::Watch;
 use crate::engine::limits::{QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
 use crate::service::reply_buffer::FLUSH_BYTES;
+use crate::service::time::Timestamp;
 
 /// Output that waits for one peer.
 #[derive(Debug, Default)]
@@ -63,16 +66,24 @@ impl WriteQueue {
         matches!(self.pending, Pending::Empty)
     }
 
-    /// Returns the memory held: the pending bytes, and the cost of each chunk beside its bytes,
-    /// which is the larger part for tiny frames.
+    /// Returns the memory that the queue has to itself: copied bytes, by their capacity, and the
+    /// cost of each chunk beside its bytes, which is the larger part for tiny frames.
     #[inline]
-    pub(crate) fn held_bytes(&self) -> usize {
-        let chunks = match &self.pending {
+    pub(crate) fn own_bytes(&self) -> usize {
+        match &self.pending {
+            Pending::Empty | Pending::One(_) => 0,
+            Pending::Many(chunks) => chunks.own_bytes(),
+        }
+    }
+
+    /// Returns the bytes of the batches that it shares with other queues.
+    #[inline]
+    pub(crate) fn shared_bytes(&self) -> usize {
+        match &self.pending {
             Pending::Empty => 0,
-            Pending::One(_) => 1,
-            Pending::Many(chunks) => chunks.len(),
-        };
-        self.pending_bytes() + chunks * size_of::<Chunk>()
+            Pending::One(batch) => batch.bytes().len(),
+            Pending::Many(chunks) => chunks.shared_bytes(),
+        }
     }
 
     #[inline]
@@ -225,6 +236,48 @@ impl WriteQueue {
             }
         }
         Ok(outcome)
+    }
+
+    /// Returns what is known of the peer's progress, if it was looked at since the queue was last
+    /// empty.
+    #[inline]
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        match &self.pending {
+            Pending::Many(chunks) => chunks.watch.as_ref(),
+            Pending::Empty | Pending::One(_) => None,
+        }
+    }
+
+    /// Notes a look at the peer, which was due `interval` after the last. `received` counts the
+    /// bytes that it has received; without it, those that the socket has taken count. Returns the
+    /// watch, and true if `received` may have grown since the last look.
+    ///
+    /// The queue must not be empty.
+    pub(crate) fn look(
+        &mut self,
+        received: Option<u64>,
+        interval: Duration,
+        now: Timestamp,
+    ) -> (Option<&mut Watch>, bool) {
+        let has_progress = self.with_chunks(|chunks| {
+            let count = received.unwrap_or(chunks.taken);
+            if let Some(watch) = &mut chunks.watch {
+                return watch.look(count, interval, now);
+            }
+            // What the peer has received before the first look is not known.
+            chunks.watch = Some(Watch::new(count, now));
+            true
+        }) && received.is_some();
+        let watch = match &mut self.pending {
+            Pending::Many(chunks) => chunks.watch.as_mut(),
+            Pending::Empty | Pending::One(_) => None,
+        };
+        (watch, has_progress)
+    }
+
+    /// Drops all output behind the frames that are partly sent.
+    pub(crate) fn keep_started(&mut self) {
+        self.with_chunks(ChunkQueue::keep_started);
     }
 
     /// Removes `bytes` bytes that the socket took from the front.

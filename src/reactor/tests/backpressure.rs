@@ -52,9 +52,9 @@ fn large_answers_are_complete_and_bounded_in_memory() {
     while !socket.is_closed() {
         test.run_until_idle();
         let held = usize::try_from(test.event_loop.shared.worker.stats.buffered_bytes).unwrap();
-        // One write's replies (64 KiB) may come on top of high water. The other requests are not
-        // answered yet.
-        assert!(held < bytes + 2000 + 64 * 1024 + 500, "{held} bytes are held");
+        // One write's replies (64 KiB) may come on top of high water, and the chunk that is being
+        // sent keeps its memory. The other requests are not answered yet.
+        assert!(held < bytes + 2000 + 2 * 64 * 1024 + 1000, "{held} bytes are held");
         socket.set_room(700);
         rounds += 1;
         assert!(rounds < 1000, "the peer waits for {:?}", test.event_loop.shared.worker.stats);
@@ -213,7 +213,8 @@ fn a_streamed_answer_is_never_held_whole() {
     socket.send(&framed(["stream 30000"]));
     while socket.written().len() < 300 * 102 {
         test.run_until_idle();
-        assert!(test.event_loop.shared.worker.stats.buffered_bytes < 2000);
+        let held = test.event_loop.shared.worker.stats.buffered_bytes;
+        assert!(held < 4000, "{held} bytes are held");
         socket.set_room(500);
     }
     assert_eq!(received(&socket).concat().len(), 30_000);

@@ -66,7 +66,7 @@ fn a_console_drops_the_oldest_under_every_policy() {
 #[test]
 fn a_console_is_not_closed_for_memory() {
     let limits = Limits {
-        max_buffered_bytes: 100_000,
+        max_buffered_bytes: 120_000,
         max_frame_bytes: 60_000,
         write_timeout: Duration::ZERO,
         ..Limits::default()

@@ -35,7 +35,7 @@ fn memory_freed_by_another_thread_wakes_a_paused_one() {
     let (mut one, mut other) = rig.connect_two();
     for client in [&mut one, &mut other] {
         client.socket.set_room(0);
-        client.send(["big 2500"]);
+        client.send(["big 1800"]);
     }
     // An unfinished frame does not shrink by itself.
     other.socket.send(&framed(["x".repeat(30)])[..10]);
