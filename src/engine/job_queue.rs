@@ -60,12 +60,6 @@ impl<J> JobQueue<J> {
         Some(job)
     }
 
-    /// Returns the jobs that wait.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &J> {
-        self.clients.values().flat_map(|jobs| &jobs.waiting)
-    }
-
     /// Makes the first `turns` clients the last, for a test that chooses the order.
     #[cfg(test)]
     pub(crate) fn skip_turns(&mut self, turns: usize) {
