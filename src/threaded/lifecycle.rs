@@ -152,12 +152,16 @@ impl AcceptControl {
 
     /// Waits until listener number `number` may retry: a connection has closed, [`ACCEPT_PAUSE`]
     /// has passed, or accepting has ended.
-    pub(super) fn pause(&self, number: usize) {
+    ///
+    /// A listener that `keeps_turn` was woken and found no descriptor: it is the next again.
+    pub(super) fn pause(&self, number: usize, keeps_turn: bool) {
         let Some(retry) = self.retry.get(number) else { return };
         let stop = PollFd::new(&self.stop, PollFlags::IN);
         let mut starved = lock(&self.starved);
-        if !starved.contains(&number) {
-            starved.push_back(number);
+        match starved.contains(&number) {
+            true => {}
+            false if keeps_turn => starved.push_front(number),
+            false => starved.push_back(number),
         }
         drop(starved);
         poll(&mut [stop, PollFd::new(retry, PollFlags::IN)], Some(ACCEPT_PAUSE));
@@ -165,8 +169,11 @@ impl AcceptControl {
     }
 
     /// Notes that a listener has accepted a connection after a pause, or has none to accept.
-    pub(super) fn note_served(&self, number: usize) {
-        lock(&self.starved).retain(|starved| *starved != number);
+    /// Returns true if others wait.
+    pub(super) fn note_served(&self, number: usize) -> bool {
+        let mut starved = lock(&self.starved);
+        starved.retain(|starved| *starved != number);
+        !starved.is_empty()
     }
 
     /// Wakes the listener that has waited longest, because a descriptor was closed. Each closed

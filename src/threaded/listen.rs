@@ -29,6 +29,8 @@ pub(super) struct AcceptThread {
     notifier: Option<Notifier>,
     /// The last try to accept found no descriptor.
     is_starved: bool,
+    /// Nor did the one before it, so it stays this listener's turn.
+    keeps_turn: bool,
     /// The failure to accept is logged. It is logged again after accepting has succeeded.
     accept_failure_logged: bool,
     /// Dropped after the listener is closed: fields are dropped in order of declaration.
@@ -63,6 +65,7 @@ impl AcceptThread {
             number,
             notifier: None,
             is_starved: false,
+            keeps_turn: false,
             accept_failure_logged: false,
             _wait_guard: wait_guard,
         }
@@ -75,7 +78,7 @@ impl AcceptThread {
             match self.accept() {
                 NextAccept::Again => {}
                 NextAccept::Wait => self.wait_for_connection(),
-                NextAccept::Pause => self.worker.shared.accepting.pause(self.number),
+                NextAccept::Pause => self.worker.shared.accepting.pause(self.number, self.keeps_turn),
             }
         }
         self.worker.publish();
@@ -91,9 +94,14 @@ impl AcceptThread {
         }
         match self.listener.accept() {
             Ok((socket, peer)) => {
-                self.note_served();
+                let others_wait = self.note_served();
                 self.worker.read_clock();
                 self.admit(socket, peer);
+                if others_wait {
+                    // While descriptors are short, each listener accepts one, then the next does.
+                    (self.is_starved, self.keeps_turn) = (true, false);
+                    return NextAccept::Pause;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.note_served();
@@ -128,15 +136,13 @@ impl AcceptThread {
         Ok(())
     }
 
-    /// Notes that this listener waits for no descriptor.
-    fn note_served(&mut self) {
-        if std::mem::take(&mut self.is_starved) {
-            self.worker.shared.accepting.note_served(self.number);
-        }
+    /// Notes that this listener waits for no descriptor. Returns true if it did, and others do.
+    fn note_served(&mut self) -> bool {
+        std::mem::take(&mut self.is_starved) && self.worker.shared.accepting.note_served(self.number)
     }
 
     fn note_failure(&mut self, error: &io::Error) {
-        self.is_starved = true;
+        self.keeps_turn = std::mem::replace(&mut self.is_starved, true);
         self.worker.context.stats.accept_pauses += 1;
         self.worker.publish();
         // Retries that fail in the same way are logged at debug level only.

@@ -14,7 +14,7 @@ use super::dialect::FilesDialect;
 use super::outcome::Outcome;
 use super::shared::FilesShared;
 use super::task::FilesTask;
-use super::wire::{self, FilesError, FilesErrorCode, FilesErrorReply, FilesRequest};
+use super::wire::{self, FilesError, FilesErrorCode, FilesErrorReply, FilesRequest, MAX_PIECE_BYTES};
 use crate::frame::Payload;
 use crate::frame::escape::excerpt;
 use crate::service::Context;
@@ -25,6 +25,9 @@ const MAX_QUEUED: usize = 16;
 
 /// Rejections sent before the session waits for space in the write queue.
 const REJECTIONS_PER_STEP: u64 = 64;
+
+/// Bytes of a piece for a client that has not taken the last one: it needs no large one.
+const SMALL_PIECE_BYTES: usize = MAX_PIECE_BYTES / 8;
 
 /// The time until a job is retried that the engine rejected. Each retry in a row waits twice as
 /// long, up to the second, so that thousands of sessions do not keep the loop busy.
@@ -178,8 +181,8 @@ impl FilesSession {
 
     /// Offloads the next piece of a task.
     fn work(&mut self, cx: &mut Context<'_>, task: FilesTask) {
-        let same = task.clone();
-        let job = cx.offload_holding(task.next_bytes(), move || same.advance());
+        let (same, max) = (task.clone(), if cx.pending_bytes() == 0 { MAX_PIECE_BYTES } else { SMALL_PIECE_BYTES });
+        let job = cx.offload_holding(task.next_bytes(max), move || same.advance(max));
         self.step = SessionStep::Working(job, task);
     }
 

@@ -15,7 +15,7 @@ use super::open;
 use super::outcome::Outcome;
 use super::read::{lock, read_at};
 use super::shared::FilesShared;
-use super::wire::{self, FileHeader, FilesError, FilesErrorCode, MAX_PIECE_BYTES};
+use super::wire::{self, FileHeader, FilesError, FilesErrorCode};
 use crate::frame::Payload;
 use crate::frame::escape::hex;
 
@@ -53,18 +53,19 @@ impl FilesTask {
         Self(Arc::new(Mutex::new(TaskKind::List(Box::new(ListingWalk::new(shared, directory))))))
     }
 
-    /// Returns the bytes that the next piece of work takes, at most. No piece is under way.
-    pub(super) fn next_bytes(&self) -> usize {
+    /// Returns the bytes that the next piece of work takes, if it reads at most `max` bytes. No piece
+    /// is under way.
+    pub(super) fn next_bytes(&self, max: usize) -> usize {
         match &*lock(&self.0) {
-            TaskKind::Get(transfer) => transfer.next_bytes(),
+            TaskKind::Get(transfer) => transfer.next_bytes(max),
             TaskKind::List(walk) => walk.held_bytes(),
         }
     }
 
-    /// Does one piece of work. Called on a worker thread.
-    pub(super) fn advance(&self) -> Outcome {
+    /// Does one piece of work, which reads at most `max` bytes to send. Called on a worker thread.
+    pub(super) fn advance(&self, max: usize) -> Outcome {
         match &mut *lock(&self.0) {
-            TaskKind::Get(transfer) => transfer.advance(),
+            TaskKind::Get(transfer) => transfer.advance(max),
             TaskKind::List(walk) => walk.advance(),
         }
     }
@@ -88,16 +89,16 @@ enum TransferStage {
 }
 
 impl FileTransfer {
-    fn next_bytes(&self) -> usize {
+    fn next_bytes(&self, max: usize) -> usize {
         let TransferStage::Sending { at, end, .. } = self.stage else { return 0 };
-        usize::try_from(end - at).unwrap_or(MAX_PIECE_BYTES).min(MAX_PIECE_BYTES)
+        usize::try_from(end - at).unwrap_or(max).min(max)
     }
 
-    fn advance(&mut self) -> Outcome {
+    fn advance(&mut self, max: usize) -> Outcome {
         match &mut self.stage {
             TransferStage::Closed => self.open().unwrap_or_else(Outcome::Rejected),
             TransferStage::SharedChecksum { .. } => self.hash().unwrap_or_else(Outcome::Rejected),
-            TransferStage::Sending { file, at, end } => match read_at(file, *at, *end) {
+            TransferStage::Sending { file, at, end } => match read_at(file, *at, (*end).min(*at + max as u64)) {
                 Ok(bytes) => {
                     *at += bytes.len() as u64;
                     let piece = Payload::from(bytes);
