@@ -240,11 +240,7 @@ impl<D: Driver> EventLoop<D> {
             }
             match self.connections.get_mut(owner.conn.0) {
                 Some(conn) => conn.job_ended(owner.bytes),
-                // The bytes of a removed connection's job have stayed in the sum.
-                None => {
-                    let sum = &mut self.shared.worker.stats.buffered_bytes;
-                    *sum = sum.saturating_sub(owner.bytes as u64);
-                }
+                None => self.shared.release_orphaned(owner.bytes),
             }
             self.call_service(Work::JOB, owner.service, owner.conn, |service, cx| {
                 service.on_job(cx, owner.job, output)
