@@ -55,14 +55,16 @@ impl<S: Stream> Connection<S> {
             Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
             Phase::Flushing | Phase::Lingering => {
                 let unsent_bytes = self.pending_bytes();
-                // A close for a fault is logged already.
-                let was_orderly = self.close_reason().is_some_and(|first| !first.is_fault());
-                if unsent_bytes > 0 && was_orderly && reason.is_fault() {
-                    worker.warn(
-                        service,
-                        "lost output",
-                        format_args!("{service} {} lost {unsent_bytes} bytes of output: {reason}", self.peer),
-                    );
+                if unsent_bytes > 0 && reason.is_fault() {
+                    self.stream.abort_on_close();
+                    // A close for a fault is logged already.
+                    if self.close_reason().is_some_and(|first| !first.is_fault()) {
+                        worker.warn(
+                            service,
+                            "lost output",
+                            format_args!("{service} {} lost {unsent_bytes} bytes of output: {reason}", self.peer),
+                        );
+                    }
                 }
                 self.abandon();
             }
@@ -78,8 +80,9 @@ impl<S: Stream> Connection<S> {
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.mark_unreachable(&reason);
         self.timestamps.reading_ended(now);
-        let service_bytes = self.cold.take().map(|cold| cold.service_bytes).unwrap_or_default();
-        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), service_bytes, ..ColdState::default() }));
+        let ColdState { service_bytes, drain, .. } = self.cold.take().map(|cold| *cold).unwrap_or_default();
+        let close_reason = Some(reason);
+        self.cold = Some(Box::new(ColdState { close_reason, drain, service_bytes, ..ColdState::default() }));
     }
 
     /// Drops the pending output if `reason` means that the peer is unreachable, or if its memory is
@@ -91,6 +94,8 @@ impl<S: Stream> Connection<S> {
             // The socket may have taken half a frame, and the peer would read any further output
             // as its other half.
             self.readiness.writable = false;
+            // The kernel would offer the peer for minutes what it has not sent.
+            self.stream.abort_on_close();
         }
     }
 
@@ -137,5 +142,11 @@ impl<S: Stream> Connection<S> {
 
 /// Returns true if `reason` means that the peer reads no more output.
 fn is_unreachable(reason: &CloseReason) -> bool {
-    matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer(_))
+    matches!(
+        reason,
+        CloseReason::PeerReset(_)
+            | CloseReason::WriteTimeout(_)
+            | CloseReason::ReadRate { .. }
+            | CloseReason::SlowConsumer(_)
+    )
 }

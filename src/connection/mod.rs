@@ -13,14 +13,20 @@
 //! and its timer is the timeout of a wait. [`read`] takes bytes from the socket through the decoder
 //! to the service. [`write`](mod@write) sends the replies and puts unsent bytes into the
 //! [`write_queue`]. [`backpressure`] pauses reading from a peer that does not read. [`deadline`]
-//! computes when the peer is late, and [`close`] ends the connection in order.
+//! computes when the peer is late, [`close`] ends the connection in order, and [`drain`] is its part
+//! in the end of its engine.
 
 mod backpressure;
 mod close;
 mod deadline;
+mod drain;
 mod phase;
 mod read;
 mod readiness;
+#[cfg(test)]
+mod scripted_frames;
+#[cfg(test)]
+mod scripted_state;
 #[cfg(test)]
 pub(crate) mod scripted_stream;
 mod state;
@@ -34,6 +40,7 @@ mod write;
 
 pub(crate) mod write_queue;
 
+pub(crate) use deadline::DeadlineCheck;
 pub(crate) use phase::Phase;
 pub(crate) use read::{DispatchOutcome, ReadOutcome};
 pub(crate) use readiness::{PeerEnd, Readiness};

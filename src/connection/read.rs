@@ -64,6 +64,8 @@ pub(crate) enum DispatchOutcome {
     InputUsed,
     /// The service asked for an action, which has to be applied before the next frame.
     ActionsPending,
+    /// A stride of the budget is used up: see whether it has time left.
+    BudgetDue,
     /// The reply buffer is full (64 KiB, or 16 borrowed replies), or pending output is above high
     /// water. It is written before the next frame.
     FlushNeeded,
@@ -135,11 +137,15 @@ impl<S: Stream> Connection<S> {
                 self.decoder.filled(bytes.min(direct));
                 self.timestamps.bytes_received(worker.clock.timestamp);
                 worker.stats.bytes_in += bytes as u64;
+                if self.cold.is_some() {
+                    self.note_drain_read(Some(bytes));
+                }
                 let more = self.readiness.readable;
                 ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct), more }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readiness.readable = false;
+                self.note_drain_read(None);
                 ReadOutcome::WouldBlock
             }
             Err(error) => ReadOutcome::Failed(io_failure(&error)),
@@ -165,6 +171,7 @@ impl<S: Stream> Connection<S> {
                 Ok(Some(payload)) => {
                     completed = true;
                     worker.stats.frames_in += 1;
+                    let is_look_due = worker.budget.count(1);
                     let request = if worker.may_borrow_request { payload } else { &[] };
                     let source = ReplySource { received, request };
                     let pending_bytes = self.queue.pending_bytes();
@@ -186,6 +193,9 @@ impl<S: Stream> Connection<S> {
                     }
                     if worker.replies.should_write() || self.is_above_high_water(&worker.limits) {
                         break DispatchOutcome::FlushNeeded;
+                    }
+                    if is_look_due {
+                        break DispatchOutcome::BudgetDue;
                     }
                 }
                 Ok(None) => break DispatchOutcome::InputUsed,
@@ -227,7 +237,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Keeps a copy of undecoded input until frames may be dispatched again: the output is at low
-    /// water and, on the threaded engine, the queued job has run.
+    /// water, the connection has its next share of a turn and, on the threaded engine, the queued
+    /// job has run. What is dispatched later is not copied again.
     pub(crate) fn defer_input(&mut self, input: &[u8]) {
         if !input.is_empty() {
             self.put_back_deferred(input.to_vec(), 0);

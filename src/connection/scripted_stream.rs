@@ -9,69 +9,14 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::readiness::{PeerEnd, Readiness};
+pub(crate) use super::scripted_frames::{FRAMING, decode_frames, framed};
+pub(crate) use super::scripted_state::ScriptedCall;
+use super::scripted_state::{CloseKind, OwnSide, PeerSide, SocketState};
 use super::stream::Stream;
-use crate::frame::{FrameDecoder, Framing, encode};
-
-/// The framing of the tests' frames.
-pub(crate) const FRAMING: Framing = Framing::U16BE;
-
-/// The effect of one call. After the end of the script, each call does all that is possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScriptedCall {
-    /// Moves all bytes that it can.
-    Whole,
-    /// Moves at most this many bytes.
-    AtMost(usize),
-    WouldBlock,
-    Interrupted,
-    Fails(io::ErrorKind),
-}
 
 /// The peer's end of a scripted socket, and its script.
 #[derive(Clone)]
 pub(crate) struct ScriptedSocket(Arc<Mutex<SocketState>>);
-
-/// The peer's side of the stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PeerSide {
-    Open,
-    /// The end of the stream has arrived, after the bytes in `arrived`.
-    Finished,
-    /// Every call fails.
-    Reset,
-}
-
-/// The connection's side of the stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OwnSide {
-    Open,
-    ShutDown,
-    /// The stream is dropped; `was_shut_down` if its writing side was shut down before.
-    Closed {
-        was_shut_down: bool,
-    },
-}
-
-struct SocketState {
-    arrived: VecDeque<u8>,
-    peer_side: PeerSide,
-    own_side: OwnSide,
-    reads: VecDeque<ScriptedCall>,
-    writes: VecDeque<ScriptedCall>,
-    /// Bytes that the send buffer has room for.
-    room: usize,
-    /// A write found no room, so the next room is an edge.
-    full: bool,
-    edge: bool,
-    /// The next poll does not report the edge yet.
-    late: bool,
-    written: Vec<u8>,
-    /// Calls made on the socket, failed ones included.
-    reads_made: usize,
-    writes_made: usize,
-    /// Bytes that each successful write took.
-    write_sizes: Vec<usize>,
-}
 
 impl ScriptedSocket {
     /// Returns a socket with an unlimited send buffer, and the stream for a connection.
@@ -85,6 +30,8 @@ impl ScriptedSocket {
             room: usize::MAX,
             full: false,
             edge: true,
+            received: None,
+            close: CloseKind::Orderly,
             late: false,
             written: Vec::new(),
             reads_made: 0,
@@ -130,6 +77,16 @@ impl ScriptedSocket {
         if bytes > 0 && std::mem::take(&mut state.full) {
             state.edge = true;
         }
+    }
+
+    /// The peer's system has acknowledged this many bytes. No event reports it.
+    pub(crate) fn acknowledge(&self, bytes: u64) {
+        self.state().received = Some(bytes);
+    }
+
+    /// Makes room that no event reports, as a kernel does that reports it in large steps.
+    pub(crate) fn add_hidden_room(&self, bytes: usize) {
+        self.state().room += bytes;
     }
 
     /// The peer has read `bytes` bytes: the send buffer has room for as many more.
@@ -218,60 +175,13 @@ impl ScriptedSocket {
         matches!(self.state().own_side, OwnSide::Closed { .. })
     }
 
+    /// Returns true if the close drops what the system has not sent.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.state().close == CloseKind::Abortive
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl SocketState {
-    fn read(&mut self, offered: usize) -> io::Result<usize> {
-        self.reads_made += 1;
-        let most = match self.reads.pop_front().unwrap_or(ScriptedCall::Whole) {
-            ScriptedCall::Whole => usize::MAX,
-            ScriptedCall::AtMost(bytes) => bytes,
-            ScriptedCall::WouldBlock => 0,
-            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            ScriptedCall::Fails(kind) => return Err(kind.into()),
-        };
-        let is_finished = match self.peer_side {
-            PeerSide::Open => false,
-            PeerSide::Finished => true,
-            PeerSide::Reset => return Err(io::ErrorKind::ConnectionReset.into()),
-        };
-        if offered == 0 || (self.arrived.is_empty() && is_finished && most > 0) {
-            return Ok(0);
-        }
-        let count = offered.min(self.arrived.len()).min(most);
-        // The script held bytes back: their later arrival is an edge.
-        self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && is_finished));
-        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
-    }
-
-    fn write(&mut self, offered: usize) -> io::Result<usize> {
-        self.writes_made += 1;
-        let most = match self.writes.pop_front().unwrap_or(ScriptedCall::Whole) {
-            ScriptedCall::Whole => usize::MAX,
-            ScriptedCall::AtMost(bytes) => bytes,
-            ScriptedCall::WouldBlock => 0,
-            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            ScriptedCall::Fails(kind) => return Err(kind.into()),
-        };
-        if self.peer_side == PeerSide::Reset {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let count = offered.min(self.room).min(most);
-        if count < offered {
-            self.full = self.room == count;
-            self.edge |= !self.full;
-        }
-        if count == 0 && offered > 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        if self.room != usize::MAX {
-            self.room -= count;
-        }
-        self.write_sizes.push(count);
-        Ok(count)
     }
 }
 
@@ -345,24 +255,18 @@ impl Stream for ScriptedStream {
         state.own_side = OwnSide::ShutDown;
         Ok(())
     }
-}
 
-/// Returns `payloads` as frames, one after the other.
-pub(crate) fn framed<P: AsRef<[u8]>>(payloads: impl IntoIterator<Item = P>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    payloads.into_iter().for_each(|payload| encode(FRAMING, payload.as_ref(), &mut bytes).unwrap());
-    bytes
-}
-
-/// Returns the whole frames in `bytes`, and the number of bytes of an unfinished one after them.
-pub(crate) fn decode_frames(bytes: &[u8]) -> (Vec<String>, usize) {
-    let mut decoder = FrameDecoder::new(FRAMING, usize::MAX);
-    let mut input = bytes;
-    let mut payloads = Vec::new();
-    while let Some(payload) = decoder.decode(&mut input).unwrap() {
-        payloads.push(String::from_utf8_lossy(payload).into_owned());
+    fn received_by_peer(&self) -> Option<u64> {
+        self.0.state().received
     }
-    (payloads, decoder.unfinished_bytes().unwrap_or(0))
+
+    fn unread_bytes(&self) -> usize {
+        self.0.state().arrived.len()
+    }
+
+    fn abort_on_close(&self) {
+        self.0.state().close = CloseKind::Abortive;
+    }
 }
 
 /// Returns the frames that a client has received, and checks that no half frame follows them.

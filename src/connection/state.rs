@@ -3,7 +3,7 @@
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause, Readiness};
 use super::stream::Stream;
-use super::timestamps::Timestamps;
+use super::timestamps::{Drain, DueDeadline, Timestamps};
 use super::write_queue::WriteQueue;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing};
@@ -49,12 +49,16 @@ struct Membership {
 /// The seldom-used state of a connection.
 #[derive(Default)]
 pub(super) struct ColdState {
-    /// Input that was received and not decoded, because the pending output went above high water in
-    /// the middle of a read.
+    /// Input that was received and not decoded, because the pending output went above high water or
+    /// the share of the turn was spent in the middle of a read.
     pub(super) deferred: Option<DeferredInput>,
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
     pub(super) read_pause: ReadPause,
+    /// The deadline that counts only once the socket was read.
+    pub(super) due_deadline: Option<DueDeadline>,
+    /// The connection's part in a drain of the engine.
+    pub(super) drain: Option<Drain>,
     /// True from the first frame dropped until the pending output is at low water.
     pub(super) is_dropping: bool,
     pub(super) service_bytes: ServiceBytes,
@@ -211,6 +215,8 @@ impl<S: Stream> Connection<S> {
             cold.deferred.is_none()
                 && cold.close_reason.is_none()
                 && cold.read_pause == ReadPause::NotPaused
+                && cold.due_deadline.is_none()
+                && cold.drain.is_none()
                 && !cold.is_dropping
                 && cold.service_bytes == ServiceBytes::default()
         };
@@ -227,7 +233,7 @@ impl<S: Stream> Connection<S> {
         (reported.readable || !self.queue.is_empty()) && self.mark_scheduled()
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_readable(&self) -> bool {
         self.readiness.readable
     }
@@ -236,6 +242,11 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn mark_scheduled(&mut self) -> bool {
         !std::mem::replace(&mut self.membership.scheduled, true)
+    }
+
+    /// Returns true if the connection is in the ready queue.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.membership.scheduled
     }
 
     /// Notes that the connection has left the ready queue, or that its thread waits for the socket.

@@ -11,4 +11,14 @@ pub(crate) trait Stream: Read + Write {
 
     /// Shuts down the writing side: the peer reads the end of the stream.
     fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Returns the number of sent bytes that the peer's system has received; `None` if the system
+    /// does not tell. Only differences have a meaning. This is a system call.
+    fn received_by_peer(&self) -> Option<u64>;
+
+    /// Returns the number of bytes that have arrived and are not read.
+    fn unread_bytes(&self) -> usize;
+
+    /// Makes the close abortive: the system drops the output that it has not sent.
+    fn abort_on_close(&self);
 }

@@ -21,6 +21,32 @@ pub(super) struct Timestamps {
     pub(super) timer: Option<Timestamp>,
 }
 
+/// A frame or idle deadline that is due, while input may be waiting that came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DueDeadline {
+    pub(super) at: Timestamp,
+    /// Reads that were asked for since.
+    pub(super) reads: u8,
+}
+
+/// A connection's part in a drain of its engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drain {
+    /// When the part begins, until it has begun.
+    pub(super) begins: Option<Timestamp>,
+    /// Bytes to read: they had arrived when the part began.
+    pub(super) unread: usize,
+    /// When the output is cut, or written again after it was cut; `None` if never.
+    pub(super) cut_at: Option<Timestamp>,
+}
+
+impl Drain {
+    /// Returns when the drain has something to do for the connection.
+    pub(super) fn next_at(&self) -> Option<Timestamp> {
+        self.begins.or(self.cut_at)
+    }
+}
+
 impl Timestamps {
     pub(super) fn new(now: Timestamp) -> Self {
         Self { last_activity: now, frame_start: None, write_progress: None, timer: None }

@@ -10,6 +10,7 @@ use log::Level;
 use super::state::Connection;
 use super::stream::Stream;
 use super::write_queue::DroppedBatch;
+use crate::engine::budget::{Budget, START_STRIDE};
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::lag::Work;
 use crate::engine::limits::{ACCEPT_PAUSE, Limits};
@@ -34,6 +35,8 @@ pub(crate) struct WorkerContext {
     /// Actions that the last callback asked for.
     pub(crate) pending_actions: PendingActions,
     pub(crate) stats: Stats,
+    /// The share of the connection or socket whose step is under way.
+    pub(crate) budget: Budget,
     /// Batches dropped from the current connection's queue, to be reported to its service.
     pub(crate) dropped: Vec<DroppedBatch>,
     /// True if a reply may be written straight from a request that the decoder has assembled. The
@@ -50,7 +53,9 @@ impl WorkerContext {
         buffer_pool: BufferPool,
     ) -> Self {
         let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
-        Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
+        let mut budget = Budget::new(limits.turn_budget);
+        budget.begin(START_STRIDE);
+        Self { limits, clock, replies, buffer_pool, pending_actions, stats, budget, dropped, may_borrow_request: true }
     }
 
     /// Logs a warning about a peer of `service`, within the rate limit of its cause.

@@ -167,6 +167,20 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Rejects a pending connection that is closed at once, because too many others wait for their
+    /// peers to close. What has arrived is discarded, so that the close is no reset.
+    pub(crate) fn reject_at_once(
+        &mut self,
+        reason: CloseReason,
+        reply: Option<RejectionReply>,
+        scratch: &mut [u8],
+        worker: &mut WorkerContext,
+    ) {
+        self.reject(reason, reply, worker);
+        self.readiness.readable = true;
+        self.advance_close(scratch, worker.clock.timestamp);
+    }
+
     /// Returns true if the write queue holds as much as its limit allows.
     #[inline]
     pub(crate) fn is_queue_full(&self, limits: &Limits) -> bool {

@@ -125,24 +125,40 @@ impl std::error::Error for PostError {}
 /// The engine's side of its handles.
 pub(crate) struct HandleReceiver {
     messages: Receiver<(ServiceId, Message)>,
+    max_queued_messages: usize,
     flags: Arc<CommandFlags>,
+    /// Commands that wait for the messages that were posted before them, at most `messages_due`.
+    commands: Vec<Command>,
+    messages_due: usize,
 }
 
 impl HandleReceiver {
-    /// Returns the commands requested since the last call. Call this before
-    /// [`next_message`](Self::next_message).
-    pub(crate) fn take_commands(&self) -> impl Iterator<Item = Command> + use<> {
+    /// Notes the commands requested since the last call. Then the engine takes
+    /// [messages](Self::next_message) until there is none, and then the
+    /// [commands](Self::take_commands), in this turn or a later one.
+    pub(crate) fn begin(&mut self) {
         let CommandFlags { drain, stop, log_stats, waking } = &*self.flags;
         // Cleared before the flags are read, so that a later request wakes the engine again.
         waking.store(false, Ordering::Release);
         let all = [(log_stats, Command::LogStats), (drain, Command::Drain), (stop, Command::Stop)];
         let requested = all.map(|(signal, command)| signal.swap(false, Ordering::AcqRel).then_some(command));
-        requested.into_iter().flatten()
+        // At most as many messages as the queue holds come before a command: a thread that posts
+        // without end must not keep it waiting.
+        if self.commands.is_empty() {
+            self.messages_due = self.max_queued_messages;
+        }
+        self.commands.extend(requested.into_iter().flatten());
     }
 
-    /// Removes and returns the oldest message.
-    pub(crate) fn next_message(&self) -> Option<(ServiceId, Message)> {
+    /// Removes and returns the oldest message. Returns `None` if the commands are due.
+    pub(crate) fn next_message(&mut self) -> Option<(ServiceId, Message)> {
+        self.messages_due = self.messages_due.checked_sub(1)?;
         self.messages.try_recv().ok()
+    }
+
+    /// Takes the commands, once no message is left before them.
+    pub(crate) fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
     }
 }
 
@@ -150,6 +166,12 @@ impl HandleReceiver {
 pub(crate) fn pair(wake: WakeFn, max_queued_messages: usize) -> (Handle, HandleReceiver) {
     let (sender, receiver) = sync_channel(max_queued_messages);
     let flags = Arc::new(CommandFlags::default());
-    let receiver_side = HandleReceiver { messages: receiver, flags: Arc::clone(&flags) };
+    let receiver_side = HandleReceiver {
+        messages: receiver,
+        max_queued_messages,
+        flags: Arc::clone(&flags),
+        commands: Vec::new(),
+        messages_due: 0,
+    };
     (Handle { messages: sender, flags, wake }, receiver_side)
 }

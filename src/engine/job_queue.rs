@@ -67,6 +67,12 @@ impl<J> JobQueue<J> {
         self.turns.rotate_left(turns % clients);
     }
 
+    /// Returns the jobs that wait, in no order.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &J> {
+        self.clients.values().flat_map(|jobs| &jobs.waiting)
+    }
+
     /// Notes that a job has ended.
     pub(crate) fn ended(&mut self, client: Client) {
         let Some(jobs) = self.clients.get_mut(&client) else { return };

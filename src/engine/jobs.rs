@@ -83,6 +83,12 @@ impl WorkerPools {
         }
     }
 
+    /// Returns the bytes that the jobs of some connections hold, without the jobs that are running.
+    #[cfg(test)]
+    pub(crate) fn bytes_of(&self, owns: impl Fn(ConnId) -> bool) -> usize {
+        self.own.iter().flatten().chain([&self.shared]).map(|pool| pool.shared.bytes_of(&owns)).sum()
+    }
+
     /// Runs one queued job: the next after `pick` turns. Returns false if none is queued.
     #[cfg(test)]
     pub(crate) fn run_queued(&self, pick: usize) -> bool {
@@ -188,6 +194,13 @@ impl PoolShared {
     /// guard a consistent state.
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    fn bytes_of(&self, owns: impl Fn(ConnId) -> bool) -> usize {
+        let state = self.lock();
+        let owners = state.queue.waiting().map(|(owner, _)| owner).chain(state.done.iter().map(|(owner, _)| owner));
+        owners.filter(|owner| owns(owner.conn)).map(|owner| owner.bytes).sum()
     }
 
     /// Runs a job, keeps its output for the engine, and wakes the engine.

@@ -25,6 +25,19 @@ pub(crate) const MAX_SHARED_FRAMES: usize = 16 * 1024;
 /// one number of frames.
 pub(crate) const MAX_DROPPED_REPORTS: usize = 1024;
 
+/// The time over which [`Limits::min_read_rate`] is averaged.
+pub(crate) const READ_RATE_PERIOD: Duration = Duration::from_secs(60);
+
+/// The share of a timeout after which a peer is looked at while output waits for it. A deadline may
+/// be late by this much.
+const LOOKS_IN_TIMEOUT: u32 = 20;
+
+/// The shortest time between two looks at a peer.
+const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The longest `keepalive`: the kernel's bound is 32,767 seconds.
+const MAX_KEEPALIVE: Duration = Duration::from_secs(9 * 60 * 60);
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -64,10 +77,21 @@ pub struct Limits {
     /// The time in which a peer must receive at least one byte of its queued output. Zero: no
     /// limit.
     pub write_timeout: Duration,
+    /// Bytes in a second that a peer must receive while output is queued for it, averaged over a
+    /// minute. Zero: no limit.
+    pub min_read_rate: usize,
     /// The time without a byte in either direction. Zero: no limit.
     pub idle_timeout: Duration,
+    /// The silence on a TCP connection after which the kernel asks the peer's machine whether it is
+    /// still there. Without an answer, it gives up after about the same time again. Zero: it never
+    /// asks.
+    pub keepalive: Duration,
     /// The time that a draining engine spends on flushing queued output. Zero: none.
     pub drain_timeout: Duration,
+    /// The time over which a draining engine spreads the closes of its connections, which it goes
+    /// on serving meanwhile. Otherwise all clients would connect again at the same time. Zero: all
+    /// close at once.
+    pub drain_jitter: Duration,
     /// The time for which input is discarded after the engine has shut down its side. Closing at
     /// once could cause a reset, which would lose the last output (RFC 1122, section 4.2.2.13).
     pub linger_timeout: Duration,
@@ -83,6 +107,9 @@ pub struct Limits {
     pub read_budget_bytes: usize,
     /// Datagrams received from one socket in one turn.
     pub datagram_budget: usize,
+    /// The time for which one connection, listener or socket is served in one turn; the rest waits
+    /// for the next turn. It is checked between callbacks. Zero: no limit.
+    pub turn_budget: Duration,
     /// The length of a turn of the loop beyond which a warning names the service and the callback
     /// that took the time. Zero: none. Turns longer than 10 ms are counted in any case, see
     /// [`Stats::long_turns`](crate::Stats::long_turns).
@@ -111,8 +138,11 @@ impl Default for Limits {
             max_buffered_bytes: 256 * MIB,
             frame_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            min_read_rate: 240,
             idle_timeout: Duration::ZERO,
+            keepalive: Duration::from_secs(5 * 60),
             drain_timeout: Duration::from_secs(5),
+            drain_jitter: Duration::ZERO,
             linger_timeout: Duration::from_secs(1),
             slow_consumer: SlowConsumer::Disconnect,
             panic: PanicPolicy::Close,
@@ -120,6 +150,7 @@ impl Default for Limits {
             accept_budget: 256,
             read_budget_bytes: 256 * KIB,
             datagram_budget: 1024,
+            turn_budget: Duration::from_micros(500),
             max_turn: Duration::ZERO,
             workers: 4,
             max_queued_jobs: 1024,
@@ -153,6 +184,16 @@ impl Limits {
         QueueBound { max_bytes: self.max_write_buffer_bytes, policy, may_drop_replies: is_console }
     }
 
+    /// Returns the time between two looks at a peer while output waits for it; `None` if no limit
+    /// needs them.
+    #[inline]
+    pub(crate) fn look_interval(&self) -> Option<Duration> {
+        let rate_period = if self.min_read_rate == 0 { Duration::MAX } else { READ_RATE_PERIOD };
+        let write_timeout = if self.write_timeout.is_zero() { Duration::MAX } else { self.write_timeout };
+        let shorter = rate_period.min(write_timeout);
+        (shorter != Duration::MAX).then(|| (shorter / LOOKS_IN_TIMEOUT).max(MIN_LOOK_INTERVAL))
+    }
+
     /// Checks that each limit is in its range and that no two contradict each other.
     ///
     /// # Errors
@@ -184,6 +225,12 @@ impl Limits {
         }
         if self.max_write_buffer_bytes < 4 {
             return wrong("max-write-buffer-bytes", "must be at least 4");
+        }
+        if !self.keepalive.is_zero() && !(Duration::from_secs(1)..=MAX_KEEPALIVE).contains(&self.keepalive) {
+            return wrong("keepalive", "must be 0, or from 1s to 9h");
+        }
+        if self.drain_jitter > self.drain_timeout {
+            return wrong("drain-jitter", "must be at most drain-timeout");
         }
         // A frame may be held twice, as input and as reply; 64 KiB cover its header and the
         // bookkeeping.

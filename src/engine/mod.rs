@@ -1,6 +1,7 @@
 //! The parts that both engines share: set-up, limits, memory policy, statistics, the error type,
 //! the slab of connections, timers, worker threads, and the handle for other threads.
 
+pub(crate) mod budget;
 pub(crate) mod clients;
 pub(crate) mod datagram_limit;
 pub(crate) mod error;

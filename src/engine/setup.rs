@@ -6,6 +6,7 @@
 use std::os::unix::net::UnixStream;
 use std::{fs, io};
 
+use crate::engine::budget::START_STRIDE;
 use crate::engine::clients::{Clients, ConnectionCost};
 use crate::engine::error::Error;
 use crate::engine::handle::{Handle, HandleReceiver, pair};
@@ -30,6 +31,9 @@ const RESERVED_THREADS: usize = 500;
 pub(crate) struct RegisteredService {
     pub(crate) options: ServiceOptions,
     pub(crate) service: GuardedService,
+    /// The stride of the last share that its callbacks had, see
+    /// [`Budget`](crate::engine::budget::Budget).
+    pub(crate) stride: u32,
     /// Connections of it are accepted.
     has_listener: bool,
 }
@@ -56,7 +60,7 @@ impl EngineSetup {
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
         let service = GuardedService::new(Box::new(service), self.limits.panic);
-        self.services.push(RegisteredService { options, service, has_listener: false });
+        self.services.push(RegisteredService { options, service, stride: START_STRIDE, has_listener: false });
         ServiceId(self.services.len() - 1)
     }
 

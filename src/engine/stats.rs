@@ -93,6 +93,8 @@ stats! {
         accept_pauses: connections,
         /// Pauses of reading one connection because it had too many bytes queued or held.
         read_pauses: memory,
+        /// Connections whose output was cut after a whole frame, because a drain was about to end.
+        drain_cuts: connections,
         /// Frames passed to services.
         frames_in: traffic,
         /// Bytes received over connections.

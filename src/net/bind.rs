@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Size of each kernel buffer of a UDP socket, in bytes. A burst waits in this buffer; a datagram
 /// that arrives while it is full is lost.
@@ -20,6 +20,9 @@ const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause between two attempts.
 const LOCK_RETRY: Duration = Duration::from_millis(1);
+
+/// The shortest time between two questions of the keepalive; the system's unit is seconds.
+const MIN_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Creates a nonblocking socket of the address's own family only. `[::]` does not accept IPv4, so a
 /// program can listen on `[::]` and `0.0.0.0` with the same port on every platform.
@@ -33,11 +36,11 @@ fn socket_for(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<So
 }
 
 /// Creates a TCP listener.
-pub(crate) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
+pub(crate) fn bind_tcp(addr: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<Socket> {
     let socket = socket_for(addr, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
     if super::socket_options::ACCEPTED_INHERIT_OPTIONS {
-        set_stream_options(&SockRef::from(&socket))?;
+        set_stream_options(&SockRef::from(&socket), keepalive)?;
     }
     socket.bind(&addr.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -45,10 +48,15 @@ pub(crate) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
 }
 
 /// Sets `TCP_NODELAY`, so that small replies are sent without delay, and `SO_KEEPALIVE`, which
-/// detects a peer whose machine has gone.
-pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
+/// detects a peer whose machine has gone: after a silence of `keepalive`, the system asks it, and
+/// again every tenth of that time. Zero: it is not asked.
+pub(crate) fn set_stream_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_keepalive(true)
+    if keepalive.is_zero() {
+        return Ok(());
+    }
+    let interval = (keepalive / 10).max(MIN_KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive).with_interval(interval))
 }
 
 /// Returns the unspecified address and port 0 in the family of `peer`: the local address from which

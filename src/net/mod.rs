@@ -13,6 +13,7 @@ mod notifier;
 mod resolution;
 mod socket_options;
 mod stream;
+mod tcp_info;
 pub(crate) mod udp_batch;
 mod wait;
 mod zone;

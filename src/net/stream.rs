@@ -11,11 +11,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::io::ioctl_fionread;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::endpoint::Endpoint;
 use super::socket_options::SEND_NOW;
+use super::tcp_info;
 
 /// Flags of a write that may wait: those of [`SEND_NOW`] without the one that prevents it.
 const SEND: SendFlags = SEND_NOW.difference(SendFlags::DONTWAIT);
@@ -150,6 +152,24 @@ impl SocketStream {
     /// The system's error; `NotConnected` if the connection has ended.
     pub fn shutdown_write(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Returns the number of sent bytes that the peer's system has acknowledged; `None` if this
+    /// system does not tell.
+    pub(crate) fn received_by_peer(&self) -> Option<u64> {
+        if self.is_tcp { tcp_info::received_by_peer(&self.socket) } else { None }
+    }
+
+    /// Returns the number of bytes that have arrived and are not read.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        ioctl_fionread(&self.socket).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Makes the close of this socket abortive: the kernel drops what it has not sent, and resets
+    /// the connection (`SO_LINGER` of zero, socket(7)).
+    pub(crate) fn abort_on_close(&self) {
+        // If the connection has ended, nothing is left to drop.
+        let _ = self.socket.set_linger(Some(Duration::ZERO));
     }
 
     /// Shuts down reading, which wakes a thread that waits in a read. Bytes that the peer sends

@@ -27,11 +27,16 @@ impl<D: Driver> EventLoop<D> {
         }
         // While descriptors are short, each listener accepts one connection, then the next does.
         let is_retrying = state.accepting == AcceptState::Retrying;
-        let budget = if is_retrying { 1 } else { self.shared.worker.limits.accept_budget };
-        for _ in 0..budget {
+        let most = if is_retrying { 1 } else { self.shared.worker.limits.accept_budget };
+        let mut budget = self.shared.budget(1);
+        for _ in 0..most {
             if !self.shared.is_serving() {
                 return;
             }
+            if !budget.has_time(|| self.driver.now()) {
+                break;
+            }
+            budget.count(1);
             match self.driver.accept(number) {
                 Ok((stream, peer)) => {
                     if is_retrying {
@@ -58,7 +63,7 @@ impl<D: Driver> EventLoop<D> {
             }
         }
         // The budget is spent before the backlog is known to be empty.
-        self.shared.schedule_source(number);
+        self.shared.continue_source(number);
     }
 
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
@@ -76,18 +81,27 @@ impl<D: Driver> EventLoop<D> {
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.shared.rejection_reason(&peer, service);
-        if let Some(reason) = &rejection {
+        if let Some(reason) = rejection {
             let Shared { services, worker, .. } = &mut self.shared;
             let name = services.get(service.0).map_or("", |registered| &registered.options.name);
-            worker.note_rejection(name, &peer, reason);
-            if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
+            worker.note_rejection(name, &peer, &reason);
+            if self.shared.admission.rejected.len() < MAX_REJECTED_OPEN {
+                if let Some(key) = self.register_connection(stream, peer, service, framing) {
+                    self.reject(key, reason);
+                }
                 return;
             }
-        }
-        let Some(key) = self.register_connection(stream, peer, service, framing) else { return };
-        match rejection {
-            None => self.open_connection(key, &peer, service),
-            Some(reason) => self.reject(key, reason),
+            let Shared { services, worker, receive_buffer, .. } = &mut self.shared;
+            let reply = services.get(service.0).and_then(|registered| registered.options.rejection);
+            let now = worker.clock.timestamp;
+            Connection::new(stream, peer, service, framing, &worker.limits, now).reject_at_once(
+                reason,
+                reply,
+                receive_buffer,
+                worker,
+            );
+        } else if let Some(key) = self.register_connection(stream, peer, service, framing) {
+            self.open_connection(key, &peer, service);
         }
     }
 

@@ -1,11 +1,14 @@
 //! The end of connections, in the order `begin_close`, `deliver_closes`, `remove_closed`; and the
 //! end of the loop, by a drain or a stop.
 
+use std::time::Duration;
+
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
 use super::state::AcceptState;
 use super::timers::DRAIN_KEY;
 use super::turn_meter::WorkOwner;
+use crate::engine::budget::Budget;
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
@@ -89,7 +92,7 @@ impl<D: Driver> EventLoop<D> {
             }
         }
         for (key, conn) in connections.iter_mut() {
-            conn.close_when_answered(CloseReason::ShuttingDown);
+            conn.drain(ConnId(key), &shared.worker);
             shared.end_step(key, conn);
         }
         shared.deadlines.set(DRAIN_KEY, shared.worker.clock.timestamp + shared.worker.limits.drain_timeout);
@@ -108,7 +111,7 @@ impl<D: Driver> EventLoop<D> {
     /// Closes all connections after the last turn. Each open one gets its `on_close`.
     pub(super) fn close_all(&mut self) {
         self.begin_close_all();
-        self.finish_turn();
+        self.finish_turn(Budget::new(Duration::ZERO));
         // The output of the last callbacks was written as far as the sockets took it. The loop does
         // not wait for the rest.
         self.begin_close_all();

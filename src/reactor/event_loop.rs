@@ -6,17 +6,18 @@
 //!
 //! [`reserved_key`]: crate::engine::slab::reserved_key
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use super::driver::{Driver, PollCoverage, SourceKind, WAKE_KEY};
-use super::shared::{Shared, name_of};
+use super::driver::{Driver, PollCoverage, WAKE_KEY};
+use super::shared::{PHASE_SHARES, Shared, name_of};
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY};
 use super::turn_meter::WorkOwner;
-use crate::connection::Connection;
+use crate::connection::{Connection, DeadlineCheck};
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::lag::Work;
@@ -41,7 +42,7 @@ impl<D: Driver> EventLoop<D> {
         let EngineSetup { limits, services, inbox, .. } = setup;
         let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
         // The first turn looks for posts and finished jobs without waiting for a wake-up.
-        let threads = OtherThreads { job_pools, inbox, woken: true };
+        let threads = OtherThreads { job_pools, done_jobs: VecDeque::new(), inbox, woken: true };
         let shared = Shared::new(limits, services, driver.sources(), clients, threads, driver.now());
         Self { driver, connections: GenerationalSlab::new(), shared }
     }
@@ -74,23 +75,8 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn run_turn(&mut self) -> io::Result<()> {
         // 1 to 4: wait for events, read the clock, and mark what is ready.
         self.poll()?;
-        // 5: step each ready connection and source once. A step may queue its owner again, for the
-        // next turn.
-        for _ in 0..self.shared.ready.len() {
-            let Some(key) = self.shared.ready.pop_front() else { break };
-            match reserved_number(key) {
-                None => {
-                    self.step(key);
-                    self.note_work(Work::FRAMES, WorkOwner::Connection(key));
-                }
-                Some(number) => {
-                    self.step_source(number);
-                    self.note_source(number);
-                }
-            }
-            self.close_largest_if_exceeded();
-            self.drain_if_requested();
-        }
+        // 5: step the ready connections and sources, each at most once.
+        self.step_ready();
         // 6: fire the timers that are due.
         if self.shared.backlog.all_reported() {
             self.fire_timers();
@@ -101,7 +87,7 @@ impl<D: Driver> EventLoop<D> {
             self.handle_inbox();
         }
         // 8: deliver closes, call on_turn_end and on_dropped, flush what others have queued.
-        self.finish_turn();
+        self.finish_turn(self.shared.budget(PHASE_SHARES));
         // 9: free what is over, and resume what waited for that.
         self.remove_closed();
         self.relieve_memory();
@@ -128,7 +114,9 @@ impl<D: Driver> EventLoop<D> {
         if has_work {
             self.end_turn(now);
         }
-        self.shared.worker.clock = self.shared.clock.at(now);
+        let before = std::mem::replace(&mut self.shared.worker.clock, self.shared.clock.at(now));
+        let slept = self.shared.worker.clock.timestamp.saturating_since(before.timestamp);
+        self.shared.backlog.note_lateness(slept.saturating_sub(timeout.unwrap_or(Duration::MAX)));
         self.begin_turn(now);
         Ok(())
     }
@@ -140,7 +128,7 @@ impl<D: Driver> EventLoop<D> {
             None => {
                 let Some(conn) = connections.get_mut(event.key) else { return };
                 if conn.mark_ready(event.readiness, event.end) {
-                    ready.push_back(event.key);
+                    ready.push(event.key);
                 }
             }
             Some(_) if event.key == WAKE_KEY => threads.woken = true,
@@ -148,7 +136,7 @@ impl<D: Driver> EventLoop<D> {
                 if let Some(source) = sources.get_mut(number) {
                     source.readiness.add(event.readiness);
                     if source.mark_scheduled() {
-                        ready.push_back(event.key);
+                        ready.push(event.key);
                     }
                 }
             }
@@ -173,34 +161,19 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Looks a connection up, for all that one step does with it.
-    pub(super) fn step_of(&mut self, key: usize) -> Option<Step<'_, D::Stream>> {
+    pub(super) fn step_of(&mut self, key: usize) -> Option<Step<'_, D>> {
         let (conn, others) = self.connections.split(key);
         let conn = conn?;
-        Some(Step { key, service: conn.service(), conn, others, shared: &mut self.shared })
-    }
-
-    fn step(&mut self, key: usize) {
-        if let Some(step) = self.step_of(key) {
-            step.run();
-        }
-    }
-
-    fn step_source(&mut self, number: usize) {
-        let Some(state) = self.shared.sources.get_mut(number) else { return };
-        state.scheduled = false;
-        match state.source.kind {
-            SourceKind::Listener(framing) => self.accept(number, framing),
-            SourceKind::Udp { .. } => self.step_udp(number),
-            SourceKind::CommandPipe(command) => {
-                self.driver.clear_wakeup(number);
-                self.run_command(command);
-            }
-        }
+        Some(Step { key, service: conn.service(), conn, others, shared: &mut self.shared, driver: &self.driver })
     }
 
     fn fire_timers(&mut self) {
         let now = self.shared.worker.clock.timestamp;
-        while let Some(key) = self.shared.deadlines.take_due(now) {
+        let mut budget = self.shared.budget(1);
+        while budget.has_time(|| self.driver.now())
+            && let Some(key) = self.shared.deadlines.take_due(now)
+        {
+            budget.count(1);
             match key {
                 DRAIN_KEY => self.expire_drain(),
                 MEMORY_KEY => self.close_largest(),
@@ -214,7 +187,11 @@ impl<D: Driver> EventLoop<D> {
         // Timers that are set from here on wait for the next turn. A timer that sets another for
         // the same time would otherwise keep the loop here.
         let newest = self.shared.worker.pending_actions.newest_number();
-        while let Some((id, TimerOwner { service, conn })) = self.shared.timers.take_due(now, newest) {
+        let mut budget = self.shared.budget(1);
+        while budget.has_time(|| self.driver.now())
+            && let Some((id, TimerOwner { service, conn })) = self.shared.timers.take_due(now, newest)
+        {
+            budget.count(1);
             self.call_service(Work::TIMER, service, conn, |service, cx| service.on_timer(cx, id));
         }
         self.shared.worker.pending_actions.warnings.report(now);
@@ -225,15 +202,28 @@ impl<D: Driver> EventLoop<D> {
     fn check_deadline(&mut self, key: usize) {
         let Some(mut step) = self.step_of(key) else { return };
         step.conn.timer_fired();
-        let worker = &step.shared.worker;
-        match step.conn.expired(&worker.limits, worker.clock.timestamp) {
-            Some(reason) => step.begin_close(reason),
-            None => step.end(),
+        // The end of that step sets the timer again.
+        if step.conn.awaits_step(&step.shared.worker.limits) {
+            return;
+        }
+        match step.conn.check_deadline(&mut step.shared.worker) {
+            DeadlineCheck::NotDue | DeadlineCheck::Met => step.end(),
+            DeadlineCheck::AfterRead => {
+                let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
+                step.shared.deadlines.change(key, change);
+                if step.conn.mark_scheduled() {
+                    step.shared.ready.push(key);
+                }
+            }
+            DeadlineCheck::Expired(reason) => step.begin_close(reason),
         }
     }
 
     fn deliver_jobs(&mut self) {
-        for (owner, mut output) in self.shared.threads.job_pools.take_done() {
+        let OtherThreads { job_pools, done_jobs, .. } = &mut self.shared.threads;
+        done_jobs.extend(job_pools.take_done());
+        let mut budget = self.shared.budget(1);
+        while let Some((owner, mut output)) = self.shared.threads.done_jobs.pop_front() {
             if let Some(report) = output.take_panic() {
                 let Shared { services, worker, .. } = &mut self.shared;
                 worker.note_job_panic(name_of(services, owner.service), &report);
@@ -243,24 +233,36 @@ impl<D: Driver> EventLoop<D> {
                 None => self.shared.release_orphaned(owner.bytes),
             }
             self.call_service(Work::JOB, owner.service, owner.conn, |service, cx| {
-                service.on_job(cx, owner.job, output)
+                service.on_job(cx, owner.job, output);
             });
+            budget.count(1);
+            if !budget.has_time(|| self.driver.now()) {
+                self.shared.threads.woken = true;
+                break;
+            }
         }
     }
 
-    /// Delivers the messages that other threads have posted, then runs their commands.
+    /// Delivers the messages that other threads have posted, then runs their commands. If there is
+    /// no time for all messages, the next turn goes on.
     fn handle_inbox(&mut self) {
-        let commands = self.shared.threads.inbox.take_commands();
-        // At most as many as the inbox holds: a thread that posts without end must not keep the
-        // loop here.
-        for _ in 0..self.shared.worker.limits.max_queued_messages {
+        self.shared.threads.inbox.begin();
+        let mut budget = self.shared.budget(1);
+        loop {
+            if !budget.has_time(|| self.driver.now()) {
+                self.shared.threads.woken = true;
+                return;
+            }
             let Some((service, message)) = self.shared.threads.inbox.next_message() else { break };
+            budget.count(1);
             self.call_service(Work::POST, service, ConnId::NONE, |service, cx| service.on_post(cx, message));
         }
-        commands.for_each(|command| self.run_command(command));
+        for command in self.shared.threads.inbox.take_commands() {
+            self.run_command(command);
+        }
     }
 
-    fn run_command(&mut self, command: Command) {
+    pub(super) fn run_command(&mut self, command: Command) {
         match command {
             Command::LogStats => log::info!("{}", self.shared.stats()),
             Command::Post(service) => {

@@ -35,7 +35,7 @@ impl<D: Driver> EventLoop<D> {
             WorkOwner::Service(service) => (Some(service), None),
             WorkOwner::Connection(key) => {
                 let conn = self.connections.get(key);
-                (conn.map(|conn| conn.service()), conn.map(|conn| *conn.peer()))
+                (conn.map(crate::connection::Connection::service), conn.map(|conn| *conn.peer()))
             }
         };
         let TurnMeter { tick: before, shares, .. } = &mut self.shared.meter;

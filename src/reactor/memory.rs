@@ -122,7 +122,7 @@ impl<D: Driver> EventLoop<D> {
             if let Some(conn) = connections.get_mut(key) {
                 conn.end_memory_pause(&mut shared.worker);
                 if conn.mark_scheduled() {
-                    shared.ready.push_back(key);
+                    shared.ready.push(key);
                 }
             }
         }

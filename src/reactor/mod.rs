@@ -1,7 +1,7 @@
 //! The event loop: one thread, one poll instance, any number of listeners, connections and sockets.
 //!
-//! Reading order: [`event_loop`] is the loop and one turn of it, in nine steps. [`step`] is step 5
-//! for a connection, [`accept`] for a listener, [`udp`] for a UDP socket. [`shared`] is the state
+//! Reading order: [`event_loop`] is the loop and one turn of it, in nine steps. [`step_ready`] is step 5,
+//! [`step`] for a connection, [`accept`] for a listener, [`udp`] for a UDP socket. [`shared`] is the state
 //! that all of them share, and [`state`] and [`timers`] are its parts. [`lag`] measures turns. [`apply`] applies the
 //! actions of a callback, [`turn_end`] is step 8, [`close`] ends connections and the loop,
 //! [`memory`] bounds the bytes that all connections hold. [`driver`] is the narrow trait between
@@ -19,6 +19,7 @@ mod memory;
 mod shared;
 mod state;
 mod step;
+mod step_ready;
 mod targets;
 #[cfg(test)]
 mod tests;

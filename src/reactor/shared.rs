@@ -3,17 +3,18 @@
 //!
 //! Its functions about a connection are given that connection, so nothing here looks one up.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::driver::Source;
 use super::state::{
-    Admission, EndingConnections, EventBacklog, LoopClock, MemoryPressure, OtherThreads, SourceState, TurnEnd, UdpState,
+    Admission, EndingConnections, EventBacklog, LoopClock, MemoryPressure, OtherThreads, ReadyQueue, SourceState,
+    TurnEnd, UdpState,
 };
 use super::targets::Targets;
 use super::timers::Deadlines;
 use super::turn_meter::TurnMeter;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
+use crate::engine::budget::Budget;
 use crate::engine::clients::Clients;
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
@@ -30,13 +31,16 @@ use crate::service::{CloseReason, GuardedService, ServiceId};
 /// from it without a copy.
 const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 
+/// The shares of a turn that stepping the owners with news takes at most, and flushing the output
+/// for others.
+pub(super) const PHASE_SHARES: u32 = 8;
+
 /// The loop's state. The types of its parts have the functions that concern one part only.
 pub(super) struct Shared {
     pub(super) services: Vec<RegisteredService>,
     /// Listeners, UDP sockets and command pipes, by source number.
     pub(super) sources: Vec<SourceState>,
-    /// Keys of connections and sources that may make progress, each at most once.
-    pub(super) ready: VecDeque<usize>,
+    pub(super) ready: ReadyQueue,
     pub(super) worker: WorkerContext,
     /// Empty while a step reads.
     pub(super) receive_buffer: Box<[u8]>,
@@ -70,7 +74,7 @@ impl Shared {
         let udp = UdpState::new(&sources, &services);
         Self {
             services,
-            ready: VecDeque::new(),
+            ready: ReadyQueue::default(),
             worker: WorkerContext::new(limits, clock.at(start), PendingActions::default(), BufferPool::default()),
             receive_buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
             udp,
@@ -116,8 +120,20 @@ impl Shared {
     /// Puts a source into the ready queue, once.
     pub(super) fn schedule_source(&mut self, number: usize) {
         if self.sources.get_mut(number).is_some_and(SourceState::mark_scheduled) {
-            self.ready.push_back(reserved_key(number));
+            self.ready.push(reserved_key(number));
         }
+    }
+
+    /// Puts a source that has used up its share into the ready queue.
+    pub(super) fn continue_source(&mut self, number: usize) {
+        if self.sources.get_mut(number).is_some_and(SourceState::mark_scheduled) {
+            self.ready.push_continued(reserved_key(number));
+        }
+    }
+
+    /// Returns a budget of `shares` shares of a turn.
+    pub(super) fn budget(&self, shares: u32) -> Budget {
+        Budget::new(self.worker.limits.turn_budget.saturating_mul(shares))
     }
 
     /// Makes one callback that is not about a frame, applies its actions, and sends its replies.
@@ -166,7 +182,7 @@ impl Shared {
         }
         match next {
             Next::Wait => {}
-            Next::Queue => self.ready.push_back(key),
+            Next::Queue => self.ready.push_continued(key),
             Next::Close(reason) => {
                 self.begin_close(key, conn, reason);
                 return;

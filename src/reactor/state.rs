@@ -8,15 +8,15 @@ use crate::connection::{Connection, Readiness, Stream};
 use crate::engine::clients::Clients;
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::handle::HandleReceiver;
-use crate::engine::jobs::WorkerPools;
+use crate::engine::jobs::{JobOwner, WorkerPools};
 use crate::engine::limits::Limits;
 use crate::engine::memory::{ClosedHolders, MemoryPolicy};
 use crate::engine::setup::RegisteredService;
 use crate::frame::BatchMemory;
-use crate::net::udp_batch::{ReceiveBatch, SendBatch};
+use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
 use crate::service::context::TurnTime;
 use crate::service::time::Timestamp;
-use crate::service::{Peer, ServiceId};
+use crate::service::{JobOutput, Peer, ServiceId};
 
 use super::driver::{PollCoverage, Source, SourceKind};
 
@@ -45,7 +45,12 @@ impl LoopClock {
 pub(super) struct EventBacklog {
     /// Polls in a row that may have left events unreported.
     partial_polls: usize,
+    /// The last poll was followed by a pause of this process.
+    overslept: bool,
 }
+
+/// The time by which a turn may begin late before it counts as a pause of this process.
+const PUNCTUAL: Duration = Duration::from_millis(10);
 
 impl EventBacklog {
     /// Notes a poll; `None` for an interrupted one.
@@ -63,9 +68,68 @@ impl EventBacklog {
         };
     }
 
+    /// Notes that the turn began `late`, that much after the poll should have returned. Events may
+    /// have come between the two. The next poll reports them, so it counts whenever it returns.
+    pub(super) fn note_lateness(&mut self, late: Duration) {
+        self.overslept = !self.overslept && late > PUNCTUAL;
+    }
+
     /// Returns false if events may be unreported.
     pub(super) fn all_reported(&self) -> bool {
-        self.partial_polls == 0
+        self.partial_polls == 0 && !self.overslept
+    }
+}
+
+/// The keys of connections and sources that may make progress, each at most once.
+#[derive(Default)]
+pub(super) struct ReadyQueue {
+    /// Those that have news: an event, or a pause that is over.
+    fresh: VecDeque<usize>,
+    /// Those that have used up a share and have more to do. They come after those with news, so
+    /// that any number of them delays the others by one share of a turn.
+    continued: VecDeque<usize>,
+}
+
+impl ReadyQueue {
+    /// Frees memory beyond that of `entries` keys.
+    pub(super) fn shrink_to(&mut self, entries: usize) {
+        self.fresh.shrink_to(entries);
+        self.continued.shrink_to(entries);
+    }
+
+    pub(super) fn push(&mut self, key: usize) {
+        self.fresh.push_back(key);
+    }
+
+    pub(super) fn push_continued(&mut self, key: usize) {
+        self.continued.push_back(key);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<usize> {
+        self.fresh.pop_front()
+    }
+
+    pub(super) fn pop_continued(&mut self) -> Option<usize> {
+        self.continued.pop_front()
+    }
+
+    /// Returns the number of keys with news, and of those that continue.
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.fresh.len(), self.continued.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.continued.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn contains(&self, key: usize) -> bool {
+        self.iter().any(|queued| *queued == key)
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &usize> {
+        self.fresh.iter().chain(&self.continued)
     }
 }
 
@@ -111,8 +175,9 @@ pub(super) struct UdpState {
 }
 
 /// The state of one UDP socket.
-#[derive(Default)]
 pub(super) struct SocketState {
+    /// The most datagrams to receive at a time: fewer if the last ones were large.
+    pub(super) batch_limit: usize,
     /// The datagrams to send.
     pub(super) outgoing: SendBatch,
     /// The limit on the datagrams of one source, if the service has one.
@@ -121,13 +186,10 @@ pub(super) struct SocketState {
 
 impl UdpState {
     pub(super) fn new(sources: &[Source], services: &[RegisteredService]) -> Self {
-        let socket_state = |source: &Source| match source.kind {
-            SourceKind::Udp { .. } => {
-                let registered = services.get(source.service.0);
-                let limit = registered.and_then(|it| DatagramLimit::new(it.options.answers_per_second));
-                SocketState { limit, ..SocketState::default() }
-            }
-            _ => SocketState::default(),
+        let socket_state = |source: &Source| {
+            let registered = services.get(source.service.0).filter(|_| matches!(source.kind, SourceKind::Udp { .. }));
+            let limit = registered.and_then(|it| DatagramLimit::new(it.options.answers_per_second));
+            SocketState { batch_limit: BATCH, outgoing: SendBatch::default(), limit }
         };
         let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
         let sockets = sources.iter().map(socket_state).collect();
@@ -208,6 +270,8 @@ impl MemoryPressure {
 /// The other threads' way to the loop.
 pub(super) struct OtherThreads {
     pub(super) job_pools: WorkerPools,
+    /// Finished jobs whose output no service has seen yet.
+    pub(super) done_jobs: VecDeque<(JobOwner, JobOutput)>,
     pub(super) inbox: HandleReceiver,
     /// Another thread has woken the loop: the inbox or the job pools have something.
     pub(super) woken: bool,
@@ -225,7 +289,8 @@ pub(super) struct EndingConnections {
 /// Work to do at the turn's end.
 #[derive(Default)]
 pub(super) struct TurnEnd {
-    /// Connections with output that other connections' callbacks have queued.
+    /// Connections with output that other connections' callbacks have queued. Those that the turn
+    /// had no time for are the first of the next turn.
     pub(super) dirty: Vec<usize>,
     /// Services that requested `on_turn_end`, each once.
     pub(super) requested: Vec<ServiceId>,
@@ -265,7 +330,7 @@ impl TurnEnd {
 
     /// Returns true if the next turn has callbacks to make without any event.
     pub(super) fn has_work(&self) -> bool {
-        !self.requested.is_empty() || !self.dropped.is_empty()
+        !self.requested.is_empty() || !self.dropped.is_empty() || !self.dirty.is_empty()
     }
 
     /// Makes the next turn's work the current work.

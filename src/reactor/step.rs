@@ -1,34 +1,47 @@
 //! Step 5 for a connection: write, read within the budget, then decide what follows.
 //!
+//! A step ends when its share of the turn is spent: its bytes, or its time. Input that was received
+//! and not dispatched then waits for the next turn.
+//!
 //! The connection is looked up once, when its step begins. Everything below is given it.
 
+use super::driver::Driver;
 use super::shared::Shared;
 use super::targets::Targets;
-use crate::connection::{Connection, DispatchOutcome, Phase, ReadOutcome, Stream};
+use crate::connection::{Connection, DispatchOutcome, Phase, ReadOutcome};
+use crate::engine::budget::{COST_OF_ACTING, COST_OF_WRITING};
 use crate::engine::slab::Others;
 use crate::service::{CloseReason, ConnId, Context, GuardedService, ServiceId};
 
 /// One connection at work, and all that its callbacks may act on.
-pub(super) struct Step<'a, S> {
+pub(super) struct Step<'a, D: Driver> {
     pub(super) key: usize,
     pub(super) service: ServiceId,
-    pub(super) conn: &'a mut Connection<S>,
-    pub(super) others: Others<'a, Connection<S>>,
+    pub(super) conn: &'a mut Connection<D::Stream>,
+    pub(super) others: Others<'a, Connection<D::Stream>>,
     pub(super) shared: &'a mut Shared,
+    pub(super) driver: &'a D,
 }
 
-impl<S: Stream> Step<'_, S> {
+impl<D: Driver> Step<'_, D> {
     /// Runs the step.
     pub(super) fn run(mut self) {
         match self.conn.begin_step(&mut self.shared.worker) {
             Ok(start) => {
+                let stride = self.shared.services.get(self.service.0).map_or(1, |registered| registered.stride);
+                self.shared.worker.budget.begin(stride);
                 if start.writable_due {
-                    self.call_service(|service, cx| service.on_writable(cx));
+                    self.call_service(GuardedService::on_writable);
                 }
                 if start.has_deferred_input {
                     self.dispatch_deferred();
                 }
-                self.read();
+                if !self.shared.worker.budget.is_spent() {
+                    self.read();
+                }
+                if let Some(registered) = self.shared.services.get_mut(self.service.0) {
+                    registered.stride = self.shared.worker.budget.stride();
+                }
                 self.end();
             }
             Err(reason) => self.begin_close(reason),
@@ -42,7 +55,7 @@ impl<S: Stream> Step<'_, S> {
 
     /// Makes one callback that is not about a frame.
     pub(super) fn call_service(&mut self, callback: impl FnOnce(&mut GuardedService, &mut Context<'_>)) {
-        let Self { key, service, conn, others, shared } = self;
+        let Self { key, service, conn, others, shared, .. } = self;
         shared.call_service(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others }, callback);
     }
 
@@ -60,7 +73,7 @@ impl<S: Stream> Step<'_, S> {
     }
 
     fn apply_actions(&mut self) {
-        let Self { key, service, conn, others, shared } = self;
+        let Self { key, service, conn, others, shared, .. } = self;
         shared.apply_actions(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others });
     }
 
@@ -68,7 +81,13 @@ impl<S: Stream> Step<'_, S> {
         self.shared.send_replies(self.key, self.conn, received);
     }
 
-    /// Reads until the socket is empty, the read budget is spent, or reading is paused.
+    /// Returns true if the step has time left.
+    #[inline]
+    fn has_time(&mut self) -> bool {
+        self.shared.worker.budget.has_time(|| self.driver.now())
+    }
+
+    /// Reads until the socket is empty, the budget is spent, or reading is paused.
     fn read(&mut self) {
         let mut buffer = std::mem::take(&mut self.shared.receive_buffer);
         let mut budget = self.shared.worker.limits.read_budget_bytes;
@@ -81,7 +100,9 @@ impl<S: Stream> Step<'_, S> {
                     if rest > 0 {
                         self.conn.defer_input(input.get(buffered - rest..).unwrap_or_default());
                     }
-                    if !more {
+                    // A socket that is short of input each time costs a read for a few bytes.
+                    self.shared.worker.budget.count(1);
+                    if !more || !self.has_time() {
                         break;
                     }
                 }
@@ -114,7 +135,7 @@ impl<S: Stream> Step<'_, S> {
 
     /// Dispatches the frames in `bytes` to the connection's service, applies its actions and sends
     /// its replies. Returns the number of bytes left undecoded, because the connection has to flush
-    /// before it may receive more.
+    /// before it may receive more, or because its time is spent.
     fn dispatch_frames(&mut self, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
@@ -131,12 +152,17 @@ impl<S: Stream> Step<'_, S> {
                 self.send_replies(bytes);
             }
             self.apply_actions();
-            if matches!(outcome, DispatchOutcome::ActionsPending) {
+            match outcome {
+                DispatchOutcome::ActionsPending => _ = self.shared.worker.budget.count(COST_OF_ACTING),
+                DispatchOutcome::FlushNeeded => _ = self.shared.worker.budget.count(COST_OF_WRITING),
+                _ => {}
+            }
+            if matches!(outcome, DispatchOutcome::ActionsPending | DispatchOutcome::BudgetDue) {
                 if self.shared.drain_requested && self.conn.reason_if_answered().is_some() {
                     self.send_replies(bytes);
                     return 0;
                 }
-                if self.conn.may_dispatch_next(&self.shared.worker) {
+                if self.conn.may_dispatch_next(&self.shared.worker) && self.has_time() {
                     continue;
                 }
             }
@@ -149,7 +175,7 @@ impl<S: Stream> Step<'_, S> {
             if matches!(outcome, DispatchOutcome::InputUsed) || self.conn.phase() != Phase::Open {
                 return 0;
             }
-            if !self.conn.may_receive(&self.shared.worker.limits) {
+            if !self.conn.may_receive(&self.shared.worker.limits) || !self.has_time() {
                 return input.len();
             }
         }

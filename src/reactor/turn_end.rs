@@ -11,12 +11,14 @@ use super::event_loop::EventLoop;
 use super::turn_meter::WorkOwner;
 use crate::connection::Phase;
 use crate::connection::write_queue::DroppedBatch;
+use crate::engine::budget::Budget;
 use crate::engine::lag::Work;
-use crate::service::{ConnId, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
-    /// Runs the end-of-turn callbacks, then writes all queued output.
-    pub(super) fn finish_turn(&mut self) {
+    /// Runs the end-of-turn callbacks, then writes the queued output, as far as the budget goes. The
+    /// output that is left is written in the next turn.
+    pub(super) fn finish_turn(&mut self, mut budget: Budget) {
         loop {
             // Output may be too much for a slow reader, and a write may find its peer gone. The
             // `on_close` for that runs within this turn: the output it queues for other connections
@@ -24,7 +26,11 @@ impl<D: Driver> EventLoop<D> {
             self.close_largest_if_exceeded();
             self.deliver_closes();
             self.drain_if_requested();
-            if !(self.call_on_shutdown() || self.call_on_turn_end() || self.call_on_dropped() || self.flush_dirty()) {
+            if !(self.call_on_shutdown()
+                || self.call_on_turn_end()
+                || self.call_on_dropped()
+                || self.flush_dirty(&mut budget))
+            {
                 break;
             }
         }
@@ -35,7 +41,7 @@ impl<D: Driver> EventLoop<D> {
     fn call_on_shutdown(&mut self) -> bool {
         let any = std::mem::take(&mut self.shared.turn_end.shutdown);
         for number in 0..if any { self.shared.services.len() } else { 0 } {
-            self.call_service(Work::SHUTDOWN, ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
+            self.call_service(Work::SHUTDOWN, ServiceId(number), ConnId::NONE, GuardedService::on_shutdown);
         }
         any
     }
@@ -46,7 +52,7 @@ impl<D: Driver> EventLoop<D> {
         let mut requested = std::mem::take(&mut self.shared.turn_end.requested);
         let any = !requested.is_empty();
         for service in requested.drain(..) {
-            self.call_service(Work::TURN_END, service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
+            self.call_service(Work::TURN_END, service, ConnId::NONE, GuardedService::on_turn_end);
         }
         let again = std::mem::replace(&mut self.shared.turn_end.requested, requested);
         self.shared.turn_end.requested_next.extend(again);
@@ -79,13 +85,18 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Writes the output that other connections' callbacks have queued: one write for each
-    /// connection, for any number of batches. Returns true if there was any.
-    fn flush_dirty(&mut self) -> bool {
-        if self.shared.turn_end.dirty.is_empty() {
+    /// connection, for any number of batches. Returns false if there was none, or no time for it.
+    fn flush_dirty(&mut self, budget: &mut Budget) -> bool {
+        if self.shared.turn_end.dirty.is_empty() || budget.is_spent() {
             return false;
         }
         let mut dirty = std::mem::take(&mut self.shared.turn_end.dirty);
-        for key in dirty.drain(..) {
+        let mut flushed = 0;
+        while let Some(&key) = dirty.get(flushed)
+            && budget.has_time(|| self.driver.now())
+        {
+            flushed += 1;
+            budget.count(1);
             let Some(conn) = self.connections.get_mut(key) else { continue };
             conn.clear_dirty();
             match conn.flush(&mut self.shared.worker) {
@@ -95,6 +106,7 @@ impl<D: Driver> EventLoop<D> {
         }
         // Flushing makes no callback, so nothing was added meanwhile. The allocation is kept for
         // the next turn.
+        dirty.drain(..flushed);
         self.shared.turn_end.dirty = dirty;
         self.note_work(Work::FLUSH, WorkOwner::Loop);
         true

@@ -21,17 +21,25 @@ impl<D: Driver> EventLoop<D> {
         self.send_datagrams(number);
         let Some(mut incoming) = self.shared.udp.incoming.take() else { return };
         self.shared.udp.current = Some(number);
+        self.shared.begin_datagrams(number);
         let mut budget = self.shared.worker.limits.datagram_budget;
-        while budget > 0 && self.shared.may_receive_datagrams(number) {
+        let mut bytes = self.shared.worker.limits.read_budget_bytes;
+        while budget > 0 && bytes > 0 && self.shared.may_receive_datagrams(number) {
+            incoming.limit = self.shared.batch_limit(number).min(budget);
             match self.driver.receive_datagrams(number, &mut incoming) {
                 Ok(count) => {
                     self.shared.worker.stats.datagrams_in += count as u64;
                     budget = budget.saturating_sub(count);
-                    if count < BATCH {
+                    bytes = bytes.saturating_sub(incoming.bytes());
+                    if count < incoming.limit {
                         self.shared.clear_readable(number);
                     }
                     self.dispatch_datagrams(number, &incoming);
                     self.send_datagrams(number);
+                    self.shared.note_datagrams(number, &incoming);
+                    if !self.shared.worker.budget.has_time(|| self.driver.now()) {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.shared.clear_readable(number),
@@ -45,8 +53,9 @@ impl<D: Driver> EventLoop<D> {
         }
         self.shared.udp.current = None;
         self.shared.udp.incoming = Some(incoming);
+        self.shared.end_datagrams(number);
         if self.shared.may_receive_datagrams(number) {
-            self.shared.schedule_source(number);
+            self.shared.continue_source(number);
         }
     }
 
@@ -57,7 +66,7 @@ impl<D: Driver> EventLoop<D> {
         let (_, mut others) = connections.split(ConnId::NONE.0);
         for at in 0..incoming.heads.len() {
             let Shared { services, sources, udp, worker, .. } = &mut *shared;
-            let (Some(RegisteredService { service, options, .. }), Some(SocketState { outgoing, limit })) =
+            let (Some(RegisteredService { service, options, .. }), Some(SocketState { outgoing, limit, .. })) =
                 (services.get_mut(id.0), udp.sockets.get_mut(number))
             else {
                 return;
@@ -104,6 +113,37 @@ impl<D: Driver> EventLoop<D> {
 }
 
 impl Shared {
+    /// Begins the share of a UDP socket.
+    fn begin_datagrams(&mut self, number: usize) {
+        let service = self.sources.get(number).and_then(|state| self.services.get(state.source.service.0));
+        self.worker.budget.begin(service.map_or(1, |registered| registered.stride));
+    }
+
+    /// Ends the share of a UDP socket.
+    fn end_datagrams(&mut self, number: usize) {
+        let service = self.sources.get(number).and_then(|state| self.services.get_mut(state.source.service.0));
+        if let Some(registered) = service {
+            registered.stride = self.worker.budget.stride();
+        }
+    }
+
+    /// Returns the most datagrams that the socket's next batch may have. They are dispatched
+    /// together, so they are a stride of the budget, and fewer if the last ones were large.
+    fn batch_limit(&self, number: usize) -> usize {
+        let by_bytes = self.udp.sockets.get(number).map_or(1, |socket| socket.batch_limit);
+        by_bytes.min(self.worker.budget.stride() as usize)
+    }
+
+    /// Counts a batch that is dispatched.
+    fn note_datagrams(&mut self, number: usize, batch: &ReceiveBatch) {
+        let count = batch.heads.len();
+        self.worker.budget.count(u32::try_from(count).unwrap_or(u32::MAX));
+        if let Some(socket) = self.udp.sockets.get_mut(number) {
+            let fitting = self.worker.limits.read_budget_bytes.saturating_mul(count) / batch.bytes().max(1);
+            socket.batch_limit = fitting.clamp(1, BATCH);
+        }
+    }
+
     fn may_receive_datagrams(&self, number: usize) -> bool {
         let all_sent = self.udp.sockets.get(number).is_some_and(|socket| socket.outgoing.is_empty());
         self.is_serving() && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)

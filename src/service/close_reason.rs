@@ -37,6 +37,13 @@ pub enum CloseReason {
     IdleTimeout(Duration),
     /// The peer received none of its queued output for this long (`Limits::write_timeout`).
     WriteTimeout(Duration),
+    /// The peer received its queued output more slowly than `Limits::min_read_rate`.
+    ReadRate {
+        /// Bytes that the peer received in the last period.
+        received_bytes: u64,
+        /// The length of the period: a minute, or slightly more.
+        period: Duration,
+    },
     /// The output queued for the peer reached `Limits::max_write_buffer_bytes`: the peer does not
     /// read, or too slowly.
     SlowConsumer(OutputBacklog),
@@ -96,6 +103,7 @@ impl CloseReason {
             Self::FrameTimeout { .. } => "frame timeout",
             Self::IdleTimeout(_) => "idle timeout",
             Self::WriteTimeout(_) => "write timeout",
+            Self::ReadRate { .. } => "read rate",
             Self::SlowConsumer(_) => "slow consumer",
             Self::MaxConnections(_) => "too many connections",
             Self::MaxDescriptors(_) => "too few descriptors",
@@ -125,6 +133,10 @@ impl fmt::Display for CloseReason {
             }
             Self::IdleTimeout(limit) => write!(f, "idle timeout: no data for {limit:?}"),
             Self::WriteTimeout(limit) => write!(f, "write timeout: the peer received no byte for {limit:?}"),
+            Self::ReadRate { received_bytes, period } => {
+                let received = counted(*received_bytes, "byte", "bytes");
+                write!(f, "read rate: the peer received {received} in {period:.0?}, below the minimum")
+            }
             Self::SlowConsumer(backlog) => write!(f, "slow consumer: {backlog}"),
             Self::MaxConnections(limit) => {
                 write!(f, "server is full: {}", counted(*limit as u64, "connection", "connections"))

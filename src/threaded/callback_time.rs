@@ -1,4 +1,4 @@
-//! The time that a thread's callbacks take: groups that took long are noted.
+//! The time that a thread's callbacks take: the share of a group, and the groups that took long.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,18 @@ use crate::engine::lag::{LONG_TURN, Work};
 use crate::service::Peer;
 
 impl Worker {
+    /// Begins a share of the service's time.
+    #[inline]
+    pub(super) fn begin_share(&mut self) {
+        self.context.budget.begin(self.context.budget.stride());
+    }
+
+    /// Returns true if the share has time left.
+    #[inline]
+    pub(super) fn has_time(&mut self) -> bool {
+        self.context.budget.has_time(|| self.shared.system.now())
+    }
+
     /// Notes a group of callbacks of a service that has just ended.
     #[inline]
     pub(super) fn note_callbacks(&mut self, began: Instant, work: Work, service: &str, peer: Option<&Peer>) {

@@ -15,13 +15,15 @@ use super::socket::ConnStream;
 use super::worker::Worker;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
+use crate::engine::budget::COST_OF_ACTING;
 use crate::engine::lag::Work;
 use crate::service::{CloseReason, Context, GuardedService};
 
 impl ConnectionThread {
     /// Dispatches the frames in `bytes` to the service, applies its actions and sends its replies.
     /// Returns the number of bytes left undecoded, because the connection has to flush before it
-    /// may receive more.
+    /// may receive more, or because its share of the turn is spent: other threads may wait for the
+    /// service, and for this turn's end.
     pub(super) fn dispatch_frames(&mut self, conn: &mut Connection<ConnStream>, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
@@ -31,7 +33,16 @@ impl ConnectionThread {
                 loop {
                     let dispatched = current.conn.dispatch(&mut input, bytes, current.id, service, &mut worker.context);
                     worker.apply(current.conn.service(), current.id, Some(current.reborrow()));
-                    if !matches!(dispatched, DispatchOutcome::ActionsPending)
+                    let goes_on = match dispatched {
+                        DispatchOutcome::ActionsPending => {
+                            worker.context.budget.count(COST_OF_ACTING);
+                            true
+                        }
+                        DispatchOutcome::BudgetDue => true,
+                        _ => false,
+                    };
+                    if !goes_on
+                        || !worker.has_time()
                         || worker.jobs.len() > max_jobs
                         || !may_dispatch_next(current.conn, worker)
                     {
@@ -48,7 +59,7 @@ impl ConnectionThread {
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
-            if !conn.may_receive(&self.worker.context.limits) || !self.may_dispatch() {
+            if !conn.may_receive(&self.worker.context.limits) || !self.may_dispatch() || !self.worker.has_time() {
                 return input.len();
             }
         }

@@ -83,8 +83,6 @@ pub(super) struct ConnectionThread {
     pub(super) relief: Option<Arc<Notifier>>,
     /// The connection slot is announced to become free.
     pub(super) release_announced: bool,
-    /// Consecutive turns that left input unread. A peer is not late until its input is read.
-    pub(super) partial_reads: u32,
     /// The number of jobs that waited when the turn began.
     pub(super) jobs_at_turn_start: usize,
     socket: Arc<dyn ConnSocket>,
@@ -202,7 +200,6 @@ impl ConnectionStart {
             seen_state: RunState::Serving,
             relief: None,
             release_announced: false,
-            partial_reads: 0,
             jobs_at_turn_start: 0,
             socket,
             reported: PollFlags::empty(),

@@ -2,10 +2,12 @@
 //! connection: posts and commands, timers, rejected connections, memory above its limit, the drain
 //! and its deadline.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -13,16 +15,18 @@ use super::lifecycle::lock;
 use super::shared::EngineShared;
 use super::socket::{ConnStream, poll};
 use super::worker::Worker;
-use crate::connection::{Connection, PeerEnd, Phase, Readiness};
+use crate::connection::{Connection, DeadlineCheck, PeerEnd, Phase, Readiness};
+use crate::engine::budget::COST_OF_ACTING;
 use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::jobs::JobOwner;
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Context, GuardedService, ServiceId};
+use crate::service::{ConnId, Context, GuardedService, JobOutput, ServiceId};
 
 /// Bytes of the buffer into which input of rejected connections is discarded.
-const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
+pub(super) const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
 
 /// The thread that runs the engine.
 pub(super) struct ControlThread {
@@ -33,13 +37,26 @@ pub(super) struct ControlThread {
     drain_ends: Option<Timestamp>,
     /// The drain timeout has passed.
     drain_timed_out: bool,
+    /// Finished jobs whose output no service has seen yet.
+    done_jobs: VecDeque<(JobOwner, JobOutput)>,
+    /// The last turn has left work for the next one.
+    has_work: bool,
 }
 
 impl ControlThread {
     pub(super) fn new(shared: Arc<EngineShared>, receiver: HandleReceiver, pipes: Vec<(UnixStream, Command)>) -> Self {
         let thread_stats = shared.routes.add_engine_thread();
         let worker = Worker::new(shared, thread_stats);
-        Self { worker, receiver, pipes, rejected: Vec::new(), drain_ends: None, drain_timed_out: false }
+        Self {
+            worker,
+            receiver,
+            pipes,
+            rejected: Vec::new(),
+            drain_ends: None,
+            drain_timed_out: false,
+            done_jobs: VecDeque::new(),
+            has_work: false,
+        }
     }
 
     /// Handles the commands given before the start. Returns true if the engine is to start.
@@ -64,10 +81,11 @@ impl ControlThread {
     pub(super) fn run_turn(&mut self) {
         self.worker.read_clock();
         self.worker.context.stats.turns += 1;
+        self.has_work = false;
         self.call_on_job();
         self.take_commands();
         for service in self.worker.shared.control.take_turn_ends() {
-            self.call_service(Work::TURN_END, service, |service, cx| service.on_turn_end(cx));
+            self.call_service(Work::TURN_END, service, GuardedService::on_turn_end);
         }
         self.continue_drain();
         self.step_rejected();
@@ -129,7 +147,8 @@ impl ControlThread {
         let timer = lock(&shared.timers).next_of(ConnId::NONE);
         let others = [self.drain_ends, timer, shared.memory.grace_ends(), shared.warnings.next_report()];
         let next = others.into_iter().flatten().chain(rejected_deadlines).min();
-        let timeout = next.map(|at| at.saturating_since(shared.clock().timestamp));
+        let now = shared.clock().timestamp;
+        let timeout = if self.has_work { Some(Duration::ZERO) } else { next.map(|at| at.saturating_since(now)) };
         let mut poll_fds = vec![PollFd::new(&shared.control.notifier, PollFlags::IN)];
         poll_fds.extend(self.pipes.iter().map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
         poll_fds.extend(self.rejected.iter().map(|conn| {
@@ -156,13 +175,22 @@ impl ControlThread {
     }
 
     fn take_commands(&mut self) {
-        let commands = self.receiver.take_commands();
-        // Bounded, so that a thread that posts without end cannot occupy this thread.
-        for _ in 0..self.worker.context.limits.max_queued_messages {
-            let Some((service, message)) = self.receiver.next_message() else { break };
+        self.receiver.begin();
+        self.worker.begin_share();
+        loop {
+            if !self.worker.has_time() {
+                self.has_work = true;
+                break;
+            }
+            let Some((service, message)) = self.receiver.next_message() else {
+                for command in self.receiver.take_commands() {
+                    self.handle_command(command);
+                }
+                break;
+            };
+            self.worker.context.budget.count(COST_OF_ACTING);
             self.call_service(Work::POST, service, |service, cx| service.on_post(cx, message));
         }
-        commands.for_each(|command| self.handle_command(command));
         if self.worker.shared.control.take_drain() {
             self.drain();
         }
@@ -175,7 +203,7 @@ impl ControlThread {
                 log::info!("{}", self.worker.shared.stats());
             }
             Command::Post(service) => {
-                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())))
+                self.call_service(Work::POST, service, |service, cx| service.on_post(cx, Box::new(())));
             }
             Command::Drain => self.drain(),
             Command::Stop => self.worker.shared.advance_state(RunState::Stopped),
@@ -206,7 +234,7 @@ impl ControlThread {
         if self.drain_ends.is_some() && shared.state() == RunState::Serving && shared.accepting.threads.is_idle() {
             shared.advance_state(RunState::Draining);
             for number in 0..shared.services.len() {
-                self.call_service(Work::SHUTDOWN, ServiceId(number), |service, cx| service.on_shutdown(cx));
+                self.call_service(Work::SHUTDOWN, ServiceId(number), GuardedService::on_shutdown);
             }
         }
     }
@@ -230,7 +258,12 @@ impl ControlThread {
 
     /// Calls `on_job` for each finished job without a connection.
     fn call_on_job(&mut self) {
-        for (owner, mut output) in self.worker.shared.control.take_done_jobs() {
+        self.done_jobs.extend(self.worker.shared.control.take_done_jobs());
+        self.worker.begin_share();
+        while self.worker.has_time()
+            && let Some((owner, mut output)) = self.done_jobs.pop_front()
+        {
+            self.worker.context.budget.count(COST_OF_ACTING);
             self.worker.shared.memory.adjust(owner.bytes as u64, 0);
             if let Some(report) = output.take_panic() {
                 let name = self.worker.shared.service_slot(owner.service).map_or("", |slot| &slot.name);
@@ -238,12 +271,19 @@ impl ControlThread {
             }
             self.call_service(Work::JOB, owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
+        self.has_work |= !self.done_jobs.is_empty();
     }
 
     fn fire_timers(&mut self) {
         let shared = Arc::clone(&self.worker.shared);
         let due = lock(&shared.timers).due_of(ConnId::NONE, self.worker.context.clock.timestamp);
+        self.worker.begin_share();
         for timer in due {
+            // The others stay due, so the next turn does not wait.
+            if !self.worker.has_time() {
+                return;
+            }
+            self.worker.context.budget.count(COST_OF_ACTING);
             let Some(owner) = lock(&shared.timers).owner(timer) else { continue };
             // Removed under the service's lock, so that a cancelled timer never fires.
             self.call_service(Work::TIMER, owner.service, |service, cx| {
@@ -259,7 +299,7 @@ impl ControlThread {
     fn step_rejected(&mut self) {
         let shared = &self.worker.shared;
         shared.rejected.take_added(&mut self.rejected);
-        let (now, limits) = (self.worker.context.clock.timestamp, &shared.limits);
+        let now = self.worker.context.clock.timestamp;
         let context = &mut self.worker.context;
         let before = self.rejected.len();
         let mut buffer = [0; DISCARD_BUFFER_BYTES];
@@ -270,7 +310,7 @@ impl ControlThread {
                 return false;
             }
             conn.advance_close(&mut buffer, now);
-            conn.phase() != Phase::Closed && conn.deadline(limits).is_none_or(|(at, _)| at > now)
+            conn.phase() != Phase::Closed && !matches!(conn.check_deadline(context), DeadlineCheck::Expired(_))
         });
         let closed = before - self.rejected.len();
         if closed > 0 {

@@ -246,13 +246,11 @@ impl ConnectionSlots {
             !counts.is_closed && counts.announced > 0 && counts.clients.refusal(peer, service).is_some()
         };
         let mut counts = self.changed.wait_while(lock(&self.counts), must_wait).unwrap_or_else(PoisonError::into_inner);
-        match counts.clients.refusal(peer, service) {
-            Some(reason) => Err(reason),
-            None => {
-                counts.clients.add(peer, service);
-                Ok(())
-            }
+        if let Some(reason) = counts.clients.refusal(peer, service) {
+            return Err(reason);
         }
+        counts.clients.add(peer, service);
+        Ok(())
     }
 
     /// Adds a slot for a console, which does not count against the bounds.

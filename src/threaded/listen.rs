@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection_thread::PendingConnection;
+use super::control_thread::DISCARD_BUFFER_BYTES;
 use super::lifecycle::WaitGuard;
 use super::shared::{EngineShared, ServiceSlot};
 use super::socket::{ConnSocket, ConnStream, Listener, UdpBinding, poll};
@@ -190,13 +191,15 @@ impl AcceptThread {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.note_rejection(&self.service_slot.name, &peer, &reason);
         self.worker.publish();
-        if shared.rejected.is_full() {
-            return;
-        }
         let now = self.worker.context.clock.timestamp;
         let mut conn =
             Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
-        conn.reject(reason, self.service_slot.rejection, &mut self.worker.context);
+        let (reply, context) = (self.service_slot.rejection, &mut self.worker.context);
+        if shared.rejected.is_full() {
+            conn.reject_at_once(reason, reply, &mut [0; DISCARD_BUFFER_BYTES], context);
+            return;
+        }
+        conn.reject(reason, reply, context);
         if conn.phase() == Phase::Closed {
             return;
         }
@@ -265,14 +268,29 @@ impl UdpThread {
         }
     }
 
-    /// Calls `on_datagram` for each received datagram, under one lock of the service.
+    /// Calls `on_datagram` for each received datagram.
     fn dispatch_datagrams(&mut self) {
+        let mut next = 0;
+        while next < self.incoming.heads.len() {
+            let Some(after) = self.dispatch_share(next) else { return };
+            next = after;
+        }
+    }
+
+    /// Calls `on_datagram` for datagrams from number `next` on, under one lock of the service, until
+    /// the share is spent. Returns the number of the first one that is left; `None` once a callback
+    /// has panicked.
+    fn dispatch_share(&mut self, mut next: usize) -> Option<usize> {
         let service_slot = Arc::clone(&self.service_slot);
-        let Some(mut service) = service_slot.lock() else { return };
+        let mut service = service_slot.lock()?;
+        self.worker.begin_share();
         let began = self.worker.shared.system.now();
         let shared = Arc::clone(&self.worker.shared);
-        for at in 0..self.incoming.heads.len() {
-            let Some((from, payload)) = self.incoming.get(at) else { break };
+        while self.worker.has_time()
+            && let Some((from, payload)) = self.incoming.get(next)
+        {
+            next += 1;
+            self.worker.context.budget.count(1);
             let context = &mut self.worker.context;
             let is_own_address = shared.udp_bindings.iter().any(|binding| claims_to_be(from, binding.local));
             if !context.admit_datagram(&service_slot.name, from, is_own_address, self.limit.as_mut()) {
@@ -289,6 +307,7 @@ impl UdpThread {
         drop(service);
         self.worker.note_callbacks(began, Work::DATAGRAMS, &service_slot.name, None);
         self.queue_datagrams();
+        Some(next)
     }
 
     /// Queues the callback's datagrams that this socket can send, in order. The others stay in the

@@ -136,7 +136,7 @@ impl Threaded {
                 udp_bindings.push(UdpBinding { socket, local, service });
                 return Ok(Endpoint::Udp(local));
             }
-            let (listener, bound) = bind_listener(endpoint, limits.backlog)?;
+            let (listener, bound) = bind_listener(endpoint, limits)?;
             listeners.push((listener, framing, service));
             Ok(bound)
         })

@@ -173,6 +173,8 @@ pub(super) struct ServiceSlot {
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
     service: Mutex<GuardedService>,
+    /// Held by the thread that is next to lock the service.
+    turnstile: Mutex<()>,
 }
 
 impl ServiceSlot {
@@ -180,12 +182,23 @@ impl ServiceSlot {
         let RegisteredService { options, service, .. } = registered;
         let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
         let job_semaphore = job_threads.map(Semaphore::new);
-        Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
+        Self {
+            name,
+            id,
+            per_connection,
+            rejection,
+            answers_per_second,
+            job_semaphore,
+            service: Mutex::new(service),
+            turnstile: Mutex::default(),
+        }
     }
 
-    /// Locks the service. Returns `None` once a callback has panicked and the policy is to end the
-    /// engine.
+    /// Locks the service. A thread that has just released it cannot overtake those that wait: one of
+    /// them holds the turnstile. Returns `None` once a callback has panicked and the policy is to
+    /// end the engine.
     pub(super) fn lock(&self) -> Option<MutexGuard<'_, GuardedService>> {
+        let _next = lock(&self.turnstile);
         self.service.lock().ok()
     }
 }

@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use socket2::SockRef;
 
 use crate::connection::Stream;
+use crate::engine::limits::Limits;
 use crate::net::{Endpoint, SocketStream, StreamListener, wait};
 use crate::service::{Peer, ServiceId};
 
@@ -48,6 +49,15 @@ pub(super) trait ConnSocket: AsFd + Send + Sync {
     fn shut_down_read(&self);
 
     fn shut_down_write(&self) -> io::Result<()>;
+
+    /// As [`Stream::received_by_peer`].
+    fn received_by_peer(&self) -> Option<u64>;
+
+    /// As [`Stream::unread_bytes`].
+    fn unread_bytes(&self) -> usize;
+
+    /// As [`Stream::abort_on_close`].
+    fn abort_on_close(&self);
 }
 
 impl ConnSocket for SocketStream {
@@ -83,6 +93,18 @@ impl ConnSocket for SocketStream {
 
     fn shut_down_write(&self) -> io::Result<()> {
         self.shutdown_write()
+    }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        Self::received_by_peer(self)
+    }
+
+    fn unread_bytes(&self) -> usize {
+        Self::unread_bytes(self)
+    }
+
+    fn abort_on_close(&self) {
+        Self::abort_on_close(self);
     }
 }
 
@@ -147,6 +169,18 @@ impl Stream for ConnStream {
     fn shutdown_write(&self) -> io::Result<()> {
         self.socket.shut_down_write()
     }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        self.socket.received_by_peer()
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.socket.unread_bytes()
+    }
+
+    fn abort_on_close(&self) {
+        self.socket.abort_on_close();
+    }
 }
 
 /// Waits until an entry is ready, at most for `timeout`. An error ends the wait with nothing ready.
@@ -169,8 +203,8 @@ pub(super) trait Listener: AsFd + Send {
 }
 
 /// Binds a listener. Returns it and the endpoint that is bound.
-pub(super) fn bind_listener(endpoint: &Endpoint, backlog: u32) -> io::Result<(Box<dyn Listener>, Endpoint)> {
-    let (listener, bound) = StreamListener::bind(endpoint, backlog)?;
+pub(super) fn bind_listener(endpoint: &Endpoint, limits: &Limits) -> io::Result<(Box<dyn Listener>, Endpoint)> {
+    let (listener, bound) = StreamListener::bind(endpoint, limits.backlog, limits.keepalive)?;
     if listener.accepted_inherit_options() {
         SockRef::from(&listener).set_read_timeout(Some(READ_TIMEOUT))?;
     }

@@ -15,14 +15,11 @@ use super::lifecycle::lock;
 use super::shared::EngineShared;
 use super::socket::ConnStream;
 use super::worker::Worker;
-use crate::connection::{Connection, Phase, ReadOutcome};
+use crate::connection::{Connection, DeadlineCheck, Phase, ReadOutcome};
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
-use crate::service::CloseReason;
-
-/// Turns for which a peer with unread input is not late.
-const MAX_PARTIAL_READS: u32 = 64;
+use crate::service::GuardedService;
 
 /// Bytes of the first receive buffer. It grows with each read that fills it, up to
 /// [`MAX_BUFFER_BYTES`].
@@ -47,11 +44,12 @@ impl ConnectionThread {
         self.mark_ready(conn);
         self.jobs_at_turn_start = self.worker.jobs.len();
         self.worker.context.stats.turns += 1;
+        self.worker.begin_share();
         self.handle_requests(conn);
         match conn.begin_step(&mut self.worker.context) {
             Ok(start) => {
                 if start.writable_due {
-                    self.call_service(Work::WRITABLE, conn, |service, cx| service.on_writable(cx));
+                    self.call_service(Work::WRITABLE, conn, GuardedService::on_writable);
                 }
                 self.run_pending_turn_end(conn);
                 self.read(conn);
@@ -84,7 +82,7 @@ impl ConnectionThread {
         if state != self.seen_state {
             self.seen_state = state;
             if state == RunState::Draining {
-                conn.close_when_answered(CloseReason::ShuttingDown);
+                conn.drain(self.own.id, &self.worker.context);
             }
         }
         if state == RunState::Stopped {
@@ -92,10 +90,15 @@ impl ConnectionThread {
         }
     }
 
-    /// Reads until the socket is empty, the read budget is spent, or reading is paused.
+    /// Reads until the socket is empty, the budget is spent, or reading is paused.
     fn read(&mut self, conn: &mut Connection<ConnStream>) {
         let mut budget = self.worker.context.limits.read_budget_bytes;
-        while budget > 0 && conn.wants_read(&self.worker.context.limits) && self.may_dispatch() {
+        while budget > 0
+            && conn.wants_read(&self.worker.context.limits)
+            && self.may_dispatch()
+            && self.worker.has_time()
+        {
+            self.worker.context.budget.count(1);
             if let Some((bytes, used)) = conn.take_deferred() {
                 let rest = self.dispatch_frames(conn, bytes.get(used..).unwrap_or_default());
                 let used = bytes.len() - rest;
@@ -146,17 +149,15 @@ impl ConnectionThread {
         self.waits_in_read = false;
     }
 
-    /// Closes the connection if its deadline is due. A peer is late only if all its input has been
-    /// read, or after [`MAX_PARTIAL_READS`] turns.
+    /// Closes the connection if its peer is late.
     fn check_deadline(&mut self, conn: &mut Connection<ConnStream>) {
-        self.partial_reads = if conn.is_readable() { self.partial_reads + 1 } else { 0 };
-        if (1..MAX_PARTIAL_READS).contains(&self.partial_reads) {
-            return;
-        }
-        let context = &self.worker.context;
-        if let Some(reason) = conn.expired(&context.limits, context.clock.timestamp) {
-            self.begin_close(conn, reason);
-            self.end_step(conn);
+        match conn.check_deadline(&mut self.worker.context) {
+            DeadlineCheck::NotDue | DeadlineCheck::AfterRead => {}
+            DeadlineCheck::Met => self.end_step(conn),
+            DeadlineCheck::Expired(reason) => {
+                self.begin_close(conn, reason);
+                self.end_step(conn);
+            }
         }
     }
 

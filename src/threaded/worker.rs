@@ -286,13 +286,12 @@ impl Worker {
                 udp_binding.service == service && udp_binding.local.is_ipv4() == to.is_ipv4()
             };
             let sent = self.shared.udp_bindings.iter().find(fits).map(|udp_binding| udp_binding.send(&payload, to));
-            match sent {
-                Some(Ok(())) => self.context.stats.datagrams_out += 1,
-                _ => {
-                    self.context.stats.datagrams_dropped += 1;
-                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
-                    self.context.warn_of_lost_datagram(name, to);
-                }
+            if let Some(Ok(())) = sent {
+                self.context.stats.datagrams_out += 1;
+            } else {
+                self.context.stats.datagrams_dropped += 1;
+                let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                self.context.warn_of_lost_datagram(name, to);
             }
         }
         for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {

@@ -68,7 +68,9 @@ fn listeners_without_descriptors_take_turns<E: Engine>() {
     let mut waiting = addrs.map(|addr| {
         let sockets = sockets.split_off(sockets.len() - 4);
         let clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
-        clients.iter().for_each(|client| client.send(b"waiting"));
+        for client in &clients {
+            client.send(b"waiting");
+        }
         clients
     });
     running.await_counter("accept_pauses", |pauses| pauses >= 3);
@@ -115,13 +117,17 @@ fn descriptors_that_a_service_needs_are_kept_free<E: Engine>() {
     let echo = listen_tcp(&mut engine, echo, Framing::U32BE);
     let running = RunningEngine::start(engine);
     let mut hoarders: Vec<Client> = (0..22).map(|_| Client::connect(hoarder)).collect();
-    hoarders.iter_mut().for_each(|client| client.echo(b"one of 22"));
+    for client in &mut hoarders {
+        client.echo(b"one of 22");
+    }
     let mut refused = Client::connect(hoarder);
     assert_eq!(refused.receive(), b"server is full: its connections need all of 90 descriptors");
     refused.expect_end();
     // Two are left, which suffice for connections that need nothing else.
     let mut others = [Client::connect(echo), Client::connect(echo)];
-    others.iter_mut().for_each(|client| client.echo(b"one of two"));
+    for client in &mut others {
+        client.echo(b"one of two");
+    }
     assert_eq!(Client::connect(echo).receive(), b"server is full: its connections need all of 90 descriptors");
     drop((hoarders, refused));
     running.await_counter("open", |open| open == 2);
@@ -206,7 +212,9 @@ mod services {
             refused.read_to_string(&mut reason).unwrap();
             assert_eq!(reason, "server is full: 65 connections\n", "{engine}");
             let askers = &mut sockets[49..];
-            askers.iter_mut().for_each(|socket| socket.write_all(b"echo hi").unwrap());
+            for socket in &mut askers {
+                socket.write_all(b"echo hi").unwrap();
+            }
             for socket in askers {
                 socket.set_read_timeout(Some(guard())).unwrap();
                 let mut answer = [0; 7];

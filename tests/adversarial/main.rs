@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// For `program`.
 #[cfg(feature = "cli")]
 mod guard {
     pub(crate) use crate::support::guard;

@@ -4,15 +4,18 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-pub(crate) const LIMITS: [&str; 19] = [
+pub(crate) const LIMITS: [&str; 23] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
     "--max-buffered-bytes",
     "--frame-timeout",
     "--write-timeout",
+    "--min-read-rate",
     "--idle-timeout",
+    "--keepalive",
     "--drain-timeout",
+    "--drain-jitter",
     "--linger-timeout",
     "--slow-consumer",
     "--panic",
@@ -20,6 +23,7 @@ pub(crate) const LIMITS: [&str; 19] = [
     "--accept-budget",
     "--read-budget-bytes",
     "--datagram-budget",
+    "--turn-budget",
     "--max-turn",
     "--workers",
     "--max-queued-jobs",

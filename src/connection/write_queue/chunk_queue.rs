@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use super::dropped::DroppedBatch;
+use super::watch::Watch;
 use crate::engine::limits::{MAX_SHARED_FRAMES, QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
@@ -27,6 +28,10 @@ pub(super) struct ChunkQueue {
     copied_bytes: usize,
     /// The bytes of the shared chunks.
     shared_bytes: usize,
+    /// Bytes that the socket has taken since the queue was last empty.
+    pub(super) taken: u64,
+    /// The peer's progress, since it was first looked at. It ends when the queue is empty.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Whole frames that are dropped together or not at all.
@@ -176,6 +181,12 @@ impl ChunkQueue {
         frames
     }
 
+    /// Drops the chunks of which no byte is sent.
+    pub(super) fn keep_started(&mut self) {
+        self.chunks.retain(|chunk| chunk.started);
+        self.bytes = self.chunks.iter().map(|chunk| chunk.bytes.as_slice().len()).sum::<usize>() - self.sent;
+    }
+
     /// Returns true if the replies alone have reached the limit.
     pub(super) fn is_full_of_replies(&self, max_bytes: usize) -> bool {
         let replies = self.chunks.iter().filter(|chunk| chunk.is_reply());
@@ -226,6 +237,7 @@ impl ChunkQueue {
     pub(super) fn advance(&mut self, bytes: usize) {
         self.bytes -= bytes;
         self.sent += bytes;
+        self.taken += bytes as u64;
         while let Some(first) = self.chunks.front_mut() {
             let len = first.bytes.as_slice().len();
             if self.sent < len {

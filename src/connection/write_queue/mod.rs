@@ -11,13 +11,14 @@
 //! - An empty queue owns no heap, and one shared batch alone needs no allocation either.
 //!
 //! [`queue`] is the queue and its limit, [`chunk_queue`] the chunks, [`dropped`] the report of what
-//! was dropped.
+//! was dropped, [`watch`] the peer's progress while it is slow.
 
 mod chunk_queue;
 mod dropped;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(crate) use dropped::DroppedBatch;
 pub(crate) use queue::{EnqueueResult, WriteOutcome, WriteQueue};

@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chunk_queue::{Chunk, ChunkQueue};
 use super::dropped::DroppedBatch;
+use super::watch::Watch;
 use crate::engine::limits::{QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
 use crate::service::reply_buffer::FLUSH_BYTES;
+use crate::service::time::Timestamp;
 
 /// Output that waits for one peer.
 #[derive(Debug, Default)]
@@ -233,6 +236,48 @@ impl WriteQueue {
             }
         }
         Ok(outcome)
+    }
+
+    /// Returns what is known of the peer's progress, if it was looked at since the queue was last
+    /// empty.
+    #[inline]
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        match &self.pending {
+            Pending::Many(chunks) => chunks.watch.as_ref(),
+            Pending::Empty | Pending::One(_) => None,
+        }
+    }
+
+    /// Notes a look at the peer, which was due `interval` after the last. `received` counts the
+    /// bytes that it has received; without it, those that the socket has taken count. Returns the
+    /// watch, and true if `received` may have grown since the last look.
+    ///
+    /// The queue must not be empty.
+    pub(crate) fn look(
+        &mut self,
+        received: Option<u64>,
+        interval: Duration,
+        now: Timestamp,
+    ) -> (Option<&mut Watch>, bool) {
+        let has_progress = self.with_chunks(|chunks| {
+            let count = received.unwrap_or(chunks.taken);
+            if let Some(watch) = &mut chunks.watch {
+                return watch.look(count, interval, now);
+            }
+            // What the peer has received before the first look is not known.
+            chunks.watch = Some(Watch::new(count, now));
+            true
+        }) && received.is_some();
+        let watch = match &mut self.pending {
+            Pending::Many(chunks) => chunks.watch.as_mut(),
+            Pending::Empty | Pending::One(_) => None,
+        };
+        (watch, has_progress)
+    }
+
+    /// Drops all output behind the frames that are partly sent.
+    pub(crate) fn keep_started(&mut self) {
+        self.with_chunks(ChunkQueue::keep_started);
     }
 
     /// Removes `bytes` bytes that the socket took from the front.

@@ -43,16 +43,23 @@ pub(crate) struct ReceiveBatch {
     pub(crate) storage: Box<[u8]>,
     /// The sender and the length of each received datagram.
     pub(crate) heads: Vec<(SocketAddr, usize)>,
+    /// The most datagrams that the next call receives, from 1 to [`BATCH`].
+    pub(crate) limit: usize,
 }
 
 impl ReceiveBatch {
     pub(crate) fn new() -> Self {
-        Self { storage: vec![0; BATCH * STRIDE].into_boxed_slice(), heads: Vec::with_capacity(BATCH) }
+        Self { storage: vec![0; BATCH * STRIDE].into_boxed_slice(), heads: Vec::with_capacity(BATCH), limit: BATCH }
     }
 
     /// Splits `storage` into one buffer per datagram.
     pub(crate) fn buffers(storage: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
         storage.chunks_exact_mut(STRIDE)
+    }
+
+    /// Returns the number of bytes that the last receive call has received.
+    pub(crate) fn bytes(&self) -> usize {
+        self.heads.iter().map(|(_, len)| len).sum()
     }
 
     /// Returns the sender and payload of datagram number `at` of the last receive call.

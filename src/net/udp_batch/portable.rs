@@ -13,16 +13,16 @@ impl UdpBatchIo {
         Self
     }
 
-    /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
-    /// means that the socket is empty.
+    /// Receives up to `into.limit` datagrams; returns their number. Fewer than the limit means that
+    /// the socket is empty.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, into: &mut ReceiveBatch) -> io::Result<usize> {
-        let ReceiveBatch { storage, heads } = into;
+        let ReceiveBatch { storage, heads, limit } = into;
         heads.clear();
         let mut buffers = ReceiveBatch::buffers(storage);
         let mut buffer = buffers.next();
         // An error may belong to a datagram sent earlier (ICMP), while received datagrams still
         // wait: only `WouldBlock` ends a batch early.
-        for _ in 0..BATCH {
+        for _ in 0..*limit {
             let Some(room) = buffer.as_deref_mut() else { break };
             match socket.recv_from(room) {
                 Ok((len, from)) => {

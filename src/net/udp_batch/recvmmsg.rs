@@ -23,15 +23,21 @@ impl UdpBatchIo {
         Self { received: MultiHeaders::preallocate(BATCH, None) }
     }
 
-    /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
-    /// means that the socket is empty.
+    /// Receives up to `into.limit` datagrams; returns their number. Fewer than the limit means that
+    /// the socket is empty.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, into: &mut ReceiveBatch) -> io::Result<usize> {
-        let ReceiveBatch { storage, heads } = into;
+        let ReceiveBatch { storage, heads, limit } = into;
         heads.clear();
         let mut buffers = ReceiveBatch::buffers(storage);
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);
-        let received = recvmmsg(socket.as_raw_fd(), &mut self.received, &mut slices, MsgFlags::MSG_DONTWAIT, None)?;
+        let received = recvmmsg(
+            socket.as_raw_fd(),
+            &mut self.received,
+            slices.iter_mut().take(*limit),
+            MsgFlags::MSG_DONTWAIT,
+            None,
+        )?;
         for message in received {
             // A socket bound to an IP address receives from IP addresses only.
             let from = message.address.as_ref().and_then(to_std);

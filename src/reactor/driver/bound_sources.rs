@@ -72,7 +72,7 @@ impl BoundSources {
                 (Endpoint::Udp(local), BoundSocket::Udp(socket), SourceKind::Udp { local })
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => {
-                let (listener, bound) = StreamListener::bind(endpoint, limits.backlog)?;
+                let (listener, bound) = StreamListener::bind(endpoint, limits.backlog, limits.keepalive)?;
                 watch(registry, &listener, key, Interest::READABLE)?;
                 (bound, BoundSocket::Listener(listener), SourceKind::Listener(framing))
             }

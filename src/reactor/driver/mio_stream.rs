@@ -85,6 +85,26 @@ impl Stream for MioStream {
             Self::Console(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        match self {
+            Self::Socket(stream) => stream.received_by_peer(),
+            Self::Console(_) => None,
+        }
+    }
+
+    fn unread_bytes(&self) -> usize {
+        match self {
+            Self::Socket(stream) => stream.unread_bytes(),
+            Self::Console(_) => 0,
+        }
+    }
+
+    fn abort_on_close(&self) {
+        if let Self::Socket(stream) = self {
+            stream.abort_on_close();
+        }
+    }
 }
 
 #[cfg(test)]

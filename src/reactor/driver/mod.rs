@@ -47,8 +47,8 @@ pub(super) trait Driver {
     /// Closes a listener or UDP socket.
     fn close_source(&mut self, source: usize);
 
-    /// Receives a batch of datagrams and returns their number. Fewer than a full batch means that
-    /// the socket is empty.
+    /// Receives a batch of datagrams and returns their number. Fewer than the batch's limit means
+    /// that the socket is empty.
     fn receive_datagrams(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize>;
 
     /// Sends the datagrams from number `first` on. Returns the number sent, at least 1.

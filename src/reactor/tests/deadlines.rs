@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{TestLoop, framed, received};
 use crate::engine::limits::Limits;
 
-const SECOND: Duration = Duration::from_secs(1);
-const MILLI: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MILLI: Duration = Duration::from_millis(1);
 
 /// Timeouts: frame 10 s, write 20 s, linger 1 s, idle unlimited. High water is 2000 bytes.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         frame_timeout: 10 * SECOND,
         write_timeout: 20 * SECOND,
@@ -19,7 +19,7 @@ fn limits() -> Limits {
     }
 }
 
-fn last(test: &TestLoop) -> String {
+pub(super) fn last(test: &TestLoop) -> String {
     test.log().last().cloned().unwrap_or_default()
 }
 
@@ -193,7 +193,13 @@ fn the_linger_timeout_ends_a_silent_or_sending_peer() {
 #[test]
 fn a_timeout_of_zero_means_unlimited() {
     let zero = Duration::ZERO;
-    let mut test = TestLoop::new(Limits { frame_timeout: zero, write_timeout: zero, idle_timeout: zero, ..limits() });
+    let mut test = TestLoop::new(Limits {
+        frame_timeout: zero,
+        write_timeout: zero,
+        idle_timeout: zero,
+        min_read_rate: 0,
+        ..limits()
+    });
     let (half, owing) = (test.connect(), test.connect());
     half.send(&[0]);
     owing.set_room(0);

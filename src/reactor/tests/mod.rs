@@ -10,8 +10,10 @@ mod costs;
 mod deadlines;
 mod echo;
 mod event_loop;
+mod fairness;
 mod jobs;
 mod lag;
+mod lateness;
 mod memory;
 mod property;
 mod scripted_driver;
@@ -159,10 +161,17 @@ fn setup(limits: Limits, wake: &WakeFn) -> EngineSetup {
     setup
 }
 
+/// Returns the bytes that jobs hold whose connections are removed.
+fn bytes_of_removed(event_loop: &EventLoop<ScriptedDriver>) -> usize {
+    let EventLoop { connections, shared, .. } = event_loop;
+    shared.threads.job_pools.bytes_of(|conn| connections.get(conn.0).is_none())
+}
+
 /// Checks that the counters match the state and that every list is empty or without duplicates.
 fn check_between_turns(event_loop: &EventLoop<ScriptedDriver>) -> Result<(), String> {
     let EventLoop { connections, shared, .. } = event_loop;
     let held: usize = connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
+    let held = held + bytes_of_removed(event_loop);
     let open = connections.len() - shared.admission.rejected.len();
     let mut ready: Vec<usize> = shared.ready.iter().copied().collect();
     ready.sort_unstable();

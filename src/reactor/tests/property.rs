@@ -27,6 +27,8 @@ enum Op {
     Event(usize, bool, bool, bool),
     AcceptFails(bool),
     PollFails,
+    /// Each callback takes this many microseconds from now on.
+    Cost(u64),
     Turn,
 }
 
@@ -81,6 +83,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (client, any::<[bool; 3]>()).prop_map(|(client, [r, w, e])| Op::Event(client, r, w, e)),
         1 => any::<bool>().prop_map(Op::AcceptFails),
         1 => Just(Op::PollFails),
+        1 => prop_oneof![Just(0), 1u64..2000].prop_map(Op::Cost),
         6 => Just(Op::Turn),
     ]
 }
@@ -224,6 +227,7 @@ fn apply(test: &mut TestLoop, clients: &mut Vec<ModelClient>, op: &Op) {
             test.script.fail_accepts(0, [if *out_of_descriptors { out() } else { error }]);
         }
         Op::PollFails => test.script.fail_poll(io::ErrorKind::Interrupted),
+        Op::Cost(micros) => test.set_cost(Duration::from_micros(*micros)),
         Op::Turn => _ = test.turn(),
     }
 }

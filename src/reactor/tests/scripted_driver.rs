@@ -25,6 +25,7 @@ pub(super) struct DriverScript(Rc<RefCell<DriverState>>);
 struct DriverState {
     started: Instant,
     clock: Arc<Mutex<Instant>>,
+    cost_of_looking: Duration,
     sources: Vec<ScriptedSource>,
     sockets: Vec<(usize, ScriptedSocket)>,
     attached: Vec<AttachedConsole<ScriptedStream>>,
@@ -56,6 +57,7 @@ impl DriverScript {
         Self(Rc::new(RefCell::new(DriverState {
             started,
             clock: Arc::new(Mutex::new(started)),
+            cost_of_looking: Duration::ZERO,
             sources: sources.iter().map(ScriptedSource::new).collect(),
             sockets: Vec::new(),
             attached: Vec::new(),
@@ -82,6 +84,10 @@ impl DriverScript {
         *self.clock().lock().unwrap() += by;
     }
 
+    /// Lets each reading of the clock take this time.
+    pub(super) fn set_cost_of_looking(&self, cost: Duration) {
+        self.state().cost_of_looking = cost;
+    }
     /// Returns the clock, which any thread may advance.
     pub(super) fn clock(&self) -> Arc<Mutex<Instant>> {
         Arc::clone(&self.state().clock)
@@ -304,8 +310,8 @@ impl Driver for ScriptedDriver {
         if let Some(error) = source.receive_errors.pop_front() {
             return Err(error);
         }
-        let count = source.arrived.len().min(BATCH);
-        let ReceiveBatch { storage, heads } = into;
+        let count = source.arrived.len().min(into.limit);
+        let ReceiveBatch { storage, heads, .. } = into;
         heads.clear();
         for (buffer, (from, payload)) in ReceiveBatch::buffers(storage).zip(source.arrived.drain(..count)) {
             buffer[..payload.len()].copy_from_slice(&payload);
@@ -331,10 +337,14 @@ impl Driver for ScriptedDriver {
     }
 
     fn now(&self) -> Instant {
-        *self.0.clock().lock().unwrap()
+        let state = self.0.state();
+        let mut now = state.clock.lock().unwrap();
+        *now += state.cost_of_looking;
+        *now
     }
 
     fn coarse_time(&self) -> Duration {
-        self.now().saturating_duration_since(self.0.state().started)
+        let state = self.0.state();
+        state.clock.lock().unwrap().saturating_duration_since(state.started)
     }
 }

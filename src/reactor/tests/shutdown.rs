@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{TestLoop, UDP, framed, received};
+use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
 
@@ -145,11 +146,78 @@ fn the_drain_timeout_ends_the_loop_with_unsent_output() {
     socket.send(&framed(["big 5000"]));
     test.run_until_idle();
     test.handle.drain();
-    assert_eq!(test.run_until_idle(), Some(Duration::from_secs(5)));
+    assert!(test.run_until_idle().is_some_and(|timeout| timeout <= Duration::from_secs(4)));
     test.advance_time(Duration::from_millis(4999));
     assert!(test.event_loop.is_running());
     test.advance_time(Duration::from_millis(1));
     assert!(!test.event_loop.is_running());
+}
+
+#[test]
+fn shortly_before_its_end_a_drain_cuts_output_between_two_frames() {
+    let mut test = TestLoop::new(limits());
+    let (slow, stalled) = (test.connect(), test.connect());
+    for socket in [&slow, &stalled] {
+        socket.set_room(100);
+        socket.send(&framed(["big 500"]));
+        test.run_until_idle();
+        socket.send(&framed(["big 600", "big 700"]));
+        test.run_until_idle();
+    }
+    test.handle.drain();
+    test.run_until_idle();
+    test.advance_time(Duration::from_millis(3990));
+    assert_eq!(test.event_loop.shared.worker.stats.drain_cuts, 0);
+    test.advance_time(Duration::from_millis(10));
+    assert_eq!(test.event_loop.shared.worker.stats.drain_cuts, 2);
+    // No event reports a little room.
+    for _ in 0..10 {
+        slow.add_hidden_room(60);
+        test.advance_time(Duration::from_millis(50));
+    }
+    let replies = received(&slow);
+    assert_eq!((replies.len(), replies[0].len()), (1, 500));
+    assert!(slow.is_shut_down() && !stalled.is_shut_down());
+    test.advance_time(Duration::from_millis(500));
+    assert!(!test.event_loop.is_running());
+}
+
+#[test]
+fn requests_that_had_arrived_when_a_drain_began_are_read_and_answered() {
+    let mut test = TestLoop::new(Limits { read_budget_bytes: 7, ..limits() });
+    let socket = test.connect();
+    let requests = ["one", "two", "three", "four", "five"];
+    socket.send(&framed(requests));
+    test.handle.drain();
+    test.turn();
+    assert!(socket.unread() > 0);
+    // What comes now is too late.
+    socket.send(&framed(["late", "late", "late"]));
+    test.run_until_idle();
+    let replies = received(&socket);
+    assert_eq!(replies[..5], requests);
+    assert!(replies.len() < 8, "{replies:?}");
+    assert!(socket.is_shut_down());
+}
+
+#[test]
+fn jitter_spreads_the_closes_of_a_drain() {
+    let mut test = TestLoop::new(Limits { drain_jitter: Duration::from_secs(2), ..limits() });
+    let sockets: Vec<_> = (0..40).map(|_| test.connect()).collect();
+    test.handle.drain();
+    test.run_until_idle();
+    for step in 1..=20 {
+        test.advance_time(Duration::from_millis(100));
+        let closed = sockets.iter().filter(|socket| socket.is_shut_down()).count();
+        assert!((2 * step - 2..=2 * step + 2).contains(&closed), "{closed} of 40 after {step}00 ms");
+        for socket in sockets.iter().filter(|socket| !socket.is_shut_down()) {
+            let before = received(socket).len();
+            socket.send(&framed(["still there?"]));
+            test.run_until_idle();
+            assert_eq!(received(socket).len(), before + 1);
+        }
+    }
+    assert!(sockets.iter().all(ScriptedSocket::is_shut_down));
 }
 
 #[test]

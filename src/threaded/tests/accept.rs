@@ -134,7 +134,7 @@ fn rejected_connections_are_bounded_and_make_room_when_they_close() {
     let rejected: Vec<_> = (0..MAX_REJECTED_OPEN).map(|_| listener.connect()).collect();
     assert!(rejected.iter().all(|socket| received(socket).len() == 1));
     let beyond = listener.connect();
-    assert!(beyond.is_closed() && beyond.written().is_empty());
+    assert!(beyond.is_closed() && beyond.is_shut_down() && !beyond.written().is_empty());
     rig.control.run_turn();
     rejected.iter().for_each(ScriptedSocket::finish);
     rig.control.run_turn();

@@ -6,6 +6,7 @@
 mod accept;
 mod close;
 mod drain;
+mod fairness;
 mod jobs;
 mod memory;
 mod send;
@@ -308,5 +309,17 @@ impl ConnSocket for ScriptedConn {
 
     fn shut_down_write(&self) -> io::Result<()> {
         self.stream.lock().unwrap().shutdown_write()
+    }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        self.stream.lock().unwrap().received_by_peer()
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.stream.lock().unwrap().unread_bytes()
+    }
+
+    fn abort_on_close(&self) {
+        self.stream.lock().unwrap().abort_on_close();
     }
 }

@@ -104,6 +104,44 @@ fn a_peer_that_takes_no_byte_is_late() {
 }
 
 #[test]
+fn what_the_peers_system_acknowledges_is_progress() {
+    let rig = Rig::new(Limits { write_timeout: Duration::from_secs(20), min_read_rate: 0, ..Limits::default() });
+    let (mut sender, mut receiver) = rig.connect_two();
+    receiver.socket.acknowledge(0);
+    receiver.socket.set_room(0);
+    sender.send(["send 1 hello"]);
+    let seconds = |receiver: &mut TestThread, count: u64| {
+        for _ in 0..count {
+            rig.advance_time(Duration::from_secs(1));
+            receiver.run();
+        }
+    };
+    for acknowledged in 1..5 {
+        seconds(&mut receiver, 19);
+        receiver.socket.acknowledge(acknowledged);
+    }
+    assert!(!receiver.has_ended());
+    seconds(&mut receiver, 21);
+    assert!(receiver.has_ended() && receiver.socket.is_aborted());
+}
+
+#[test]
+fn a_frame_that_has_arrived_is_in_time_however_long_the_thread_was_away() {
+    let limits = Limits { frame_timeout: Duration::from_secs(10), read_budget_bytes: 1000, ..Limits::default() };
+    for rig in [Rig::new(limits.clone()), Rig::with_instances(limits)] {
+        let mut client = rig.connect();
+        let frame = framed(["x".repeat(20_000)]);
+        client.socket.send(&frame[..10]);
+        client.run();
+        client.socket.send(&frame[10..]);
+        rig.advance_time(Duration::from_secs(100));
+        client.run();
+        assert_eq!(received(&client.socket).len(), 1);
+        assert!(!client.has_ended());
+    }
+}
+
+#[test]
 fn a_frame_that_stays_unfinished_is_late() {
     let rig = Rig::with_instances(Limits { frame_timeout: Duration::from_secs(10), ..Limits::default() });
     let mut client = rig.connect();

@@ -46,12 +46,25 @@ pub(in crate::cli) struct LimitArgs {
     /// Time without progress while output is queued for a peer; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().write_timeout))]
     write_timeout: HumanDuration,
+    /// Bytes in a second that a peer must receive while output is queued for it; 0: no limit
+    ///
+    /// The rate is averaged over a minute.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().min_read_rate))]
+    min_read_rate: Size,
     /// Time without traffic in either direction; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().idle_timeout))]
     idle_timeout: HumanDuration,
+    /// Silence after which the system asks a TCP peer whether it is still there; 0: never
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().keepalive))]
+    keepalive: HumanDuration,
     /// Time that a stopping server has to flush its queued output
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().drain_timeout))]
     drain_timeout: HumanDuration,
+    /// Time over which a stopping server spreads the closes of its connections
+    ///
+    /// Otherwise all clients connect again at the same time, to the server that takes over.
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().drain_jitter))]
+    drain_jitter: HumanDuration,
     /// Policy for a peer that reads too slowly
     ///
     /// disconnect closes the connection; drop-newest drops the new message; drop-oldest drops the
@@ -84,6 +97,11 @@ pub(in crate::cli) struct LimitArgs {
     /// Datagrams received from one socket in one turn of the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().datagram_budget, help_heading = ADVANCED)]
     datagram_budget: usize,
+    /// Time for which one connection, listener or socket is served in one turn of the loop; 0: no limit
+    ///
+    /// The rest of its work waits for the next turn, after that of the others.
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().turn_budget), help_heading = ADVANCED)]
+    turn_budget: HumanDuration,
     /// Length of a turn of the loop beyond which the log names what took the time; 0: none
     ///
     /// The warning has the service, its callback and the peer. The statistics count turns longer
@@ -114,8 +132,11 @@ impl From<LimitArgs> for Limits {
             max_buffered_bytes: args.max_buffered_bytes.0,
             frame_timeout: args.frame_timeout.0,
             write_timeout: args.write_timeout.0,
+            min_read_rate: args.min_read_rate.0,
             idle_timeout: args.idle_timeout.0,
+            keepalive: args.keepalive.0,
             drain_timeout: args.drain_timeout.0,
+            drain_jitter: args.drain_jitter.0,
             linger_timeout: args.linger_timeout.0,
             slow_consumer: args.slow_consumer,
             panic: args.panic,
@@ -123,6 +144,7 @@ impl From<LimitArgs> for Limits {
             accept_budget: args.accept_budget,
             read_budget_bytes: args.read_budget_bytes.0,
             datagram_budget: args.datagram_budget,
+            turn_budget: args.turn_budget.0,
             max_turn: args.max_turn.0,
             workers: args.workers,
             max_queued_jobs: args.max_queued_jobs,

@@ -227,8 +227,8 @@ impl Serialize for Snapshot {
 
 /// Logs values as `subject: name=value name=value`.
 fn log_values(subject: &str, values: &[(String, u64)]) {
-    let text = values.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
-    log_fields(&format!("{subject}:{text}"), values);
+    let text: Vec<_> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    log_fields(&format!("{subject}: {}", text.join(" ")), values);
 }
 
 /// Logs a line that was asked for, with its fields.

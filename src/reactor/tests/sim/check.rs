@@ -24,12 +24,12 @@ pub(super) fn after_turn(event_loop: &EventLoop<ScriptedDriver>, script: &Driver
     let limits = &shared.worker.limits;
     for (key, socket) in script.sockets() {
         let Some(conn) = event_loop.connections.get(key) else { continue };
-        let is_queued = shared.ready.contains(&key);
+        let is_queued = shared.ready.contains(key);
         check_connection(conn, &socket, is_queued, limits)
             .map_err(|error| format!("connection {key:#x} ({}, {:?}): {error}", conn.peer(), conn.phase()))?;
     }
     for (number, state) in shared.sources.iter().enumerate() {
-        let is_queued = shared.ready.contains(&reserved_key(number));
+        let is_queued = shared.ready.contains(reserved_key(number));
         if is_queued != state.scheduled {
             return Err(format!("source {number} is marked as queued: {}", state.scheduled));
         }

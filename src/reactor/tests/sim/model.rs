@@ -9,7 +9,7 @@ use super::files_model::FilesModel;
 pub(super) enum Model {
     /// The frames sent that are not echoed yet.
     Echo(VecDeque<Vec<u8>>),
-    Chat(ChatModel),
+    Chat(Box<ChatModel>),
     Lines(LinesModel),
     Files(FilesModel),
 }

@@ -16,6 +16,7 @@ use crate::service::CloseReason;
 /// The largest frame that a service of the simulation sends.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub(super) struct Peer {
     number: usize,
     pub(super) kind: PeerKind,
@@ -73,7 +74,7 @@ impl Peer {
         let strict = limits.slow_consumer == SlowConsumer::Disconnect;
         let model = match kind {
             PeerKind::Echo => Model::Echo(VecDeque::new()),
-            PeerKind::ChatJson => Model::Chat(ChatModel::new(number)),
+            PeerKind::ChatJson => Model::Chat(Box::new(ChatModel::new(number))),
             PeerKind::ChatLines => Model::Lines(LinesModel::default()),
             PeerKind::Files => Model::Files(FilesModel::new(strict)),
         };

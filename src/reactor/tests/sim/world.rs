@@ -151,8 +151,7 @@ impl World {
             Op::Garbage { peer, bytes } => self.with_sender(peer, |peer| peer.send_garbage(bytes, now)),
             Op::Read { peer, bytes } => self.read(peer, bytes)?,
             Op::Finish { peer } => self.with(peer, Peer::finish),
-            Op::Reset { peer } => self.with(peer, Peer::reset),
-            Op::NextRead { call: ScriptedCall::Fails(_), peer } => self.with(peer, Peer::reset),
+            Op::Reset { peer } | Op::NextRead { call: ScriptedCall::Fails(_), peer } => self.with(peer, Peer::reset),
             Op::NextRead { peer, call } if !is_late => self.with(peer, |peer| peer.socket.script_reads([call])),
             Op::NextWrite { call: ScriptedCall::Fails(_), .. } => {}
             Op::NextWrite { peer, call } if !is_late => self.with(peer, |peer| peer.socket.script_writes([call])),

@@ -3,7 +3,7 @@
 //! The source address of a datagram can be forged. A member receives the messages of all others, so
 //! without a proof one forged datagram would send its victim a whole room. The server answers with
 //! a word, which only the owner of the address reads, and the sender returns it. The word is a
-//! keyed hash (SipHash) of the address, so an unproved sender costs no memory. The key changes
+//! keyed hash (`SipHash`) of the address, so an unproved sender costs no memory. The key changes
 //! every five minutes, and a word is valid until the second change.
 
 use std::hash::{BuildHasher, RandomState};
