@@ -58,7 +58,7 @@ impl Shared {
                 Action::Offload(job, bytes, work) => {
                     match &mut targets.current {
                         Some(conn) => conn.job_started(bytes),
-                        None => self.hold_orphaned(bytes),
+                        None => self.worker.stats.buffered_bytes += bytes as u64,
                     }
                     self.worker.stats.jobs += 1;
                     self.threads.job_pools.start(JobOwner { service, conn, job, bytes }, work);

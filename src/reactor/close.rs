@@ -47,8 +47,6 @@ impl<D: Driver> EventLoop<D> {
         }
         for key in shared.ending.closed.drain(..) {
             let Some(conn) = connections.remove(key) else { continue };
-            // What its jobs hold stays in the sum until they come back.
-            shared.memory.orphaned_bytes += conn.own_bytes() as u64;
             if let Some(at) = conn.timer() {
                 shared.deadlines.cancel(key, at);
             }
@@ -116,8 +114,6 @@ impl<D: Driver> EventLoop<D> {
         // not wait for the rest.
         self.begin_close_all();
         self.remove_closed();
-        // The jobs that have not come back are discarded with the loop.
-        self.shared.release_orphaned(usize::MAX);
     }
 
     fn begin_close_all(&mut self) {

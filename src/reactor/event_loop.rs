@@ -228,9 +228,12 @@ impl<D: Driver> EventLoop<D> {
                 let Shared { services, worker, .. } = &mut self.shared;
                 worker.note_job_panic(name_of(services, owner.service), &report);
             }
-            match self.connections.get_mut(owner.conn.0) {
-                Some(conn) => conn.job_ended(owner.bytes),
-                None => self.shared.release_orphaned(owner.bytes),
+            if let Some(conn) = self.connections.get_mut(owner.conn.0) {
+                conn.job_ended(owner.bytes);
+            } else {
+                // The bytes of a removed connection's job have stayed in the sum.
+                let sum = &mut self.shared.worker.stats.buffered_bytes;
+                *sum = sum.saturating_sub(owner.bytes as u64);
             }
             self.call_service(Work::JOB, owner.service, owner.conn, |service, cx| {
                 service.on_job(cx, owner.job, output);

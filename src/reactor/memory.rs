@@ -69,19 +69,6 @@ impl Shared {
         }
     }
 
-    /// Counts the bytes of a job without a connection.
-    pub(super) fn hold_orphaned(&mut self, bytes: usize) {
-        self.memory.orphaned_bytes += bytes as u64;
-        self.worker.stats.buffered_bytes += bytes as u64;
-    }
-
-    /// Counts the bytes of a job without a connection no longer, because it has come back.
-    pub(super) fn release_orphaned(&mut self, bytes: usize) {
-        let bytes = self.memory.orphaned_bytes.min(bytes as u64);
-        self.memory.orphaned_bytes -= bytes;
-        self.worker.stats.buffered_bytes -= bytes;
-    }
-
     /// Frees what the lists and buffers of the loop have grown to, because nobody is connected.
     /// Each would otherwise keep the memory below it from going back to the system.
     pub(super) fn free_unused_memory(&mut self) {

@@ -245,9 +245,6 @@ pub(super) struct MemoryPressure {
     pub(super) paused: Vec<usize>,
     /// The memory of the batches in all write queues.
     pub(super) batches: BatchMemory,
-    /// The part of `buffered_bytes` that jobs without a connection hold, among them those whose
-    /// connection was removed.
-    pub(super) orphaned_bytes: u64,
     /// The sum has reached the limit.
     pub(super) is_exceeded: bool,
     pub(super) closed_holders: ClosedHolders,
@@ -260,7 +257,6 @@ impl MemoryPressure {
             grace_ends: None,
             paused: Vec::new(),
             batches: BatchMemory::default(),
-            orphaned_bytes: 0,
             is_exceeded: false,
             closed_holders: ClosedHolders::default(),
         }

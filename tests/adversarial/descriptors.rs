@@ -212,7 +212,7 @@ mod services {
             refused.read_to_string(&mut reason).unwrap();
             assert_eq!(reason, "server is full: 65 connections\n", "{engine}");
             let askers = &mut sockets[49..];
-            for socket in &mut askers {
+            for socket in &mut *askers {
                 socket.write_all(b"echo hi").unwrap();
             }
             for socket in askers {
