@@ -26,7 +26,7 @@ const MIB: usize = 1 << 20;
 /// whenever they are cut. They end with the server.
 fn start_rude_clients(addr: SocketAddr, count: usize) -> Vec<JoinHandle<()>> {
     let rude = move || {
-        let most_of_a_frame = encode_frame("u32be", &[7; MIB])[..MIB].to_vec();
+        let most_of_a_frame = encode_frame("u32be", &vec![7; MIB])[..MIB].to_vec();
         while let Ok(mut stream) = TcpStream::connect(addr) {
             let _ = stream.write_all(&most_of_a_frame);
             while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {}
@@ -49,7 +49,9 @@ fn honest_newcomers_are_served_while_others_fill_the_memory<E: Engine>() {
     assert!(counters["buffered_bytes"] <= 20 << 20, "{counters:?}");
     running.handle.stop();
     drop(running);
-    rude.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in rude {
+        thread.join().unwrap();
+    }
 }
 
 /// Sends each frame to all connections.
@@ -75,7 +77,7 @@ fn a_batch_for_many_slow_readers_counts_once<E: Engine>() {
     running.await_counter("open", |open| open == 20);
     let mut sender = Client::connect(addr);
     for number in 0..40_u8 {
-        assert_eq!(sender.ask(&[number; 256 * 1024])[0], number);
+        assert_eq!(sender.ask(&vec![number; 256 * 1024])[0], number);
     }
     let counters = running.counters();
     let shared_mib = counters["shared_bytes"] >> 20;
@@ -108,10 +110,9 @@ fn bytes_that_a_service_holds_close_the_largest_holder<E: Engine>() {
     let (running, addr) = serve_with::<E>(limits, "test", Keeper::default());
     let mut largest = Client::connect(addr);
     // A peer is not read above the limit, so its last request stays without an answer.
-    let sent = write_until_blocked(largest.socket(), &encode_frame("u32be", &[7; 256 * 1024]), || {
+    write_until_blocked(largest.socket(), &encode_frame("u32be", &vec![7; 256 * 1024]), || {
         running.counters();
     });
-    drop(sent);
     let mut answers = 0;
     while largest.receive_or_end().is_some() {
         answers += 1;
@@ -224,7 +225,7 @@ mod child {
                 let peer = Client::connect(server.addr);
                 peer.socket().set_nonblocking(true).unwrap();
                 let bytes = (256 << (number % 2)) * 1024 + 4_096;
-                let mut rest = &encode_frame("u32be", &[7; MIB])[..bytes];
+                let mut rest = &encode_frame("u32be", &vec![7; MIB])[..bytes];
                 let begun = Instant::now();
                 while !rest.is_empty() && begun.elapsed() < Duration::from_millis(500) {
                     match std::io::Write::write(&mut peer.socket(), rest) {
@@ -243,7 +244,7 @@ mod child {
     pub(super) fn unread_replies_stay_within_the_limit<E: Engine>() {
         let server = Server::start::<E>();
         let before = server.memory("VmRSS");
-        let peers = flood_from_100(&server, |_| encode_frame("u32be", &[7; 60_000]));
+        let peers = flood_from_100(&server, |_| encode_frame("u32be", &vec![7; 60_000]));
         Client::connect(server.addr).echo(b"a newcomer is served");
         server.assert_within_limit(before);
         drop(peers);

@@ -56,7 +56,9 @@ fn client_that_never_reads_is_bounded_and_closed<E: Engine>() {
     });
     assert!(matches!(sent, SendOutcome::Blocked(_)), "the server stops reading before the write timeout");
     assert!(most_held > 0, "the server has queued output");
-    assert!(most_held <= bound, "{most_held} bytes are buffered for one client, expected at most {bound}");
+    // The counted memory has the unused ends of buffers, too, and on `Threaded` a receive buffer.
+    let most = bound + 64 * 1024 + ONE_READ_BYTES;
+    assert!(most_held <= most, "{most_held} bytes are buffered for one client, expected at most {most}");
     assert!(most_pending.load(Ordering::Relaxed) <= bound);
     running.await_counter("read_pauses", |pauses| pauses > 0);
     // The other client is served until the slow one is closed.
