@@ -42,7 +42,7 @@ const CALLBACKS: [&str; 5] = ["on_frame", "on_writable", "on_timer", "on_job", "
 
 impl Buggy {
     fn panic_if_in(&mut self, callback: &'static str) {
-        assert!(!self.panics_in.take_if(|name| *name == callback).is_some(), "a bug in {callback}");
+        assert!(self.panics_in.take_if(|name| *name == callback).is_none(), "a bug in {callback}");
     }
 }
 

@@ -258,7 +258,7 @@ fn garbage_datagrams_end_nothing<E: Engine>() {
             attacker.send_to(&garbage, addr).unwrap();
             // After each, so that the socket's receive buffer never overflows.
             honest.send_to(b"honest : hello", addr).unwrap();
-            let answered = uninterrupted(|| honest.recv(&mut [0; 65_536]));
+            let answered = uninterrupted(|| honest.recv(&mut vec![0; 65_536]));
             assert!(answered.is_ok(), "{name}: {answered:?}");
         }
     }

@@ -22,7 +22,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 impl Service for Pieces {
     fn on_frame(&mut self, cx: &mut Context<'_>, _payload: &[u8]) {
-        cx.reply(&[7; PIECE_BYTES]);
+        cx.reply(&vec![7; PIECE_BYTES]);
     }
 }
 
@@ -37,7 +37,9 @@ fn a_slow_download_ends_between_two_frames<E: Engine>() {
     socket.read_exact(&mut stream).unwrap();
     running.handle.drain();
     let (ended, end) = std::sync::mpsc::channel();
-    thread::spawn(move || ended.send(running.join()));
+    thread::spawn(move || {
+        let _ = ended.send(running.join());
+    });
     let mut piece = [0; 16 * 1024];
     let stats = loop {
         // About a megabyte in a second.

@@ -68,8 +68,8 @@ fn unsent_in_kernel(from: SocketAddr, to: SocketAddr) -> Option<u64> {
     };
     // The fields are those of proc_net_tcp: number, local, remote, state, tx_queue:rx_queue.
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let found = fields.filter(|fields| fields[1] == hex(from) && fields[2] == hex(to)).next()?;
+    let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let found = fields.find(|fields| fields[1] == hex(from) && fields[2] == hex(to))?;
     Some(u64::from_str_radix(found[4].split(':').next().unwrap(), 16).unwrap())
 }
 

@@ -134,7 +134,9 @@ mod memory {
                     thread::spawn(move || (0..16).take_while(|_| socket.write_all(&request).is_ok()).for_each(drop))
                 })
                 .collect();
-            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            for writer in writers {
+                writer.join().unwrap();
+            }
             let counted = buffered_bytes(&mut program);
             // A connection's thread runs the command and reads nothing meanwhile.
             assert!(engine == "threads" || counted > 8 * MIB, "{engine}: {counted} bytes are counted");
@@ -176,7 +178,7 @@ mod memory {
             let mut most_counted = 0;
             for _ in 0..20 {
                 for socket in &mut sockets {
-                    match socket.read(&mut [0; 30_000]) {
+                    match socket.read(&mut vec![0; 30_000]) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("a download stands"),
                         _ => {}
                     }

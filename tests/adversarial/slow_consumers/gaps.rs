@@ -56,7 +56,9 @@ fn attack<E: Engine>(slow_consumer: SlowConsumer, max_write_buffer_bytes: usize,
         accounts.into_iter().zip(seeds).map(|(account, seed)| SlowReader::start(account, seed, &is_over)).collect();
     speak(&hall, seed);
     is_over.store(true, Ordering::Relaxed);
-    readers.iter().for_each(|reader| reader.is_quiet.recv().expect("a reader has failed"));
+    for reader in &readers {
+        reader.is_quiet.recv().expect("a reader has failed");
+    }
     let last_ids = last_ids(&hall);
     let mut ranges = 0;
     for reader in readers {
