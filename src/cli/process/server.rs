@@ -11,8 +11,10 @@
 //! from a thread that lives at least as long.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,16 +55,33 @@ impl ServerProcess {
     /// The reason as text: the process cannot be started, ended early, or does not listen within
     /// [`START_STOP_TIMEOUT`].
     pub(in crate::cli) fn start(serve: ServeCommand<'_>) -> Result<Self, String> {
-        let mut process = command(serve).and_then(|mut command| command.spawn()).map_err(|error| error.to_string())?;
+        let ServeCommand { service, listen, options } = serve;
+        let mut words = vec![service];
+        words.extend(listen.iter().flat_map(|address| ["--listen", address]));
+        words.extend(options.iter().map(String::as_str));
+        Self::start_with(words.into_iter().map(OsStr::new), &vec![service; listen.len()])
+    }
+
+    /// Starts a server from a configuration file, with these services in the order of their
+    /// addresses.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub(in crate::cli) fn start_configured(file: &Path, services: &[&str]) -> Result<Self, String> {
+        Self::start_with([OsStr::new("--config"), file.as_os_str()].into_iter(), services)
+    }
+
+    fn start_with<'a>(words: impl Iterator<Item = &'a OsStr>, services: &[&str]) -> Result<Self, String> {
+        let mut process = command(words).and_then(|mut command| command.spawn()).map_err(|error| error.to_string())?;
         let stdout = process.stdout.take();
         let log = LogTail::start(process.stderr.take());
         // From here on an early return drops the value, which kills the process.
         let mut child = Self { process, endpoints: Vec::new(), log };
         let lines = lines(stdout);
         let deadline = Instant::now() + START_STOP_TIMEOUT;
-        while child.endpoints.len() < serve.listen.len() {
+        while let Some(service) = services.get(child.endpoints.len()) {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => child.endpoints.extend(parse_listening_line(&line, serve.service)),
+                Ok(line) => child.endpoints.extend(parse_listening_line(&line, service)),
                 Err(RecvTimeoutError::Disconnected) => return Err(child.early_exit_reason()),
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(format!("it is not listening after {START_STOP_TIMEOUT:?}"));
@@ -174,10 +193,9 @@ pub(in crate::cli) fn kill_with_parent(_parent: u32) -> Result<(), String> {
     Ok(())
 }
 
-fn command(ServeCommand { service, listen, options }: ServeCommand<'_>) -> io::Result<Command> {
+fn command<'a>(words: impl Iterator<Item = &'a OsStr>) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["serve", service, "--die-with-parent", &std::process::id().to_string()]);
-    command.args(listen.iter().flat_map(|address| ["--listen", address])).args(options);
+    command.arg("serve").args(words).args(["--die-with-parent", &std::process::id().to_string()]);
     // RUST_LOG is meant for this process. In the server it could log every connection while the
     // measurement runs.
     command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -7,6 +7,7 @@ mod files;
 mod page;
 pub(crate) mod results;
 mod servers;
+mod soak;
 
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;

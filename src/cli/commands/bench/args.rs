@@ -6,6 +6,7 @@ use clap::Subcommand;
 use switchboard::Framing;
 use switchboard::load::{Activity, Slo};
 
+use crate::cli::commands::bench::soak::BenchSoakArgs;
 use crate::cli::engine::EngineName;
 use crate::cli::report::file::STDOUT;
 use crate::cli::units::{HumanDuration, Rate, Size, SizeRange};
@@ -30,6 +31,13 @@ pub(crate) enum BenchCommand {
     /// stops it after the run.
     #[command(after_long_help = include_str!("chat_help.txt"), allow_negative_numbers = true)]
     Chat(Box<BenchChatArgs>),
+    /// Put honest and hostile clients on every service at once, and prove that no answer is wrong
+    /// and nothing is left behind
+    ///
+    /// It starts a server, and stops it after the run. Floods, resets, garbage, half requests and
+    /// readers that do not read attack it, while other clients check every answer. In the end, the
+    /// descriptors, threads and memory of the server are compared with those before.
+    Soak(Box<BenchSoakArgs>),
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,8 @@
 //!    the terminal and the page, with its [`plots`]. Only the [`hdr`] log needs the histograms
 //!    themselves.
 //!
-//! [`command`] runs these steps. `duel` takes the plan, the run and the result from here.
+//! [`command`] runs these steps. `duel` takes the plan, the run and the result from here. [`soak`]
+//! measures nothing: it looks for faults.
 
 pub(crate) mod args;
 mod build_result;
@@ -29,6 +30,7 @@ pub(crate) mod run_error;
 mod samples;
 mod server;
 pub(crate) mod server_source;
+mod soak;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verdicts;
@@ -45,6 +47,7 @@ pub(crate) fn bench(command: BenchCommand, quiet: bool) -> Result<ExitCode, CliE
     let (plan, output) = match command {
         BenchCommand::Echo(args) => (BenchPlan::echo(&args)?, args.result),
         BenchCommand::Chat(args) => (BenchPlan::chat(&args)?, args.result),
+        BenchCommand::Soak(args) => return soak::soak(&args, quiet),
     };
     command::run(&plan, output, quiet)
 }

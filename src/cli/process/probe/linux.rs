@@ -27,6 +27,10 @@ impl ProcessFiles {
         self.clock.now().ok().map(Duration::from)
     }
 
+    pub(super) fn descriptors(&self) -> Option<u64> {
+        self.files.fd_count().ok().map(|count| count as u64)
+    }
+
     /// Takes a sample with a CPU time of zero.
     pub(super) fn sample_without_cpu(&self) -> Option<ProcessSample> {
         let status = self.files.status().ok()?;

@@ -54,6 +54,11 @@ impl ProcessProbe {
         Some(sample)
     }
 
+    /// Returns the number of open descriptors.
+    pub(in crate::cli) fn descriptors(&self) -> Option<u64> {
+        self.process.descriptors()
+    }
+
     /// Returns the CPU time only.
     pub(in crate::cli) fn cpu(&self) -> Option<Duration> {
         self.process.cpu()

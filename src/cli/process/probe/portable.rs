@@ -12,6 +12,10 @@ impl ProcessFiles {
         None
     }
 
+    pub(super) fn descriptors(&self) -> Option<u64> {
+        None
+    }
+
     pub(super) fn cpu(&self) -> Option<Duration> {
         None
     }
