@@ -1,12 +1,12 @@
 //! The arguments of `bench`, as they are typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
 use switchboard::Framing;
 use switchboard::load::{Activity, Slo};
 
-use crate::cli::commands::bench::soak::BenchSoakArgs;
 use crate::cli::engine::EngineName;
 use crate::cli::report::file::STDOUT;
 use crate::cli::units::{HumanDuration, Rate, Size, SizeRange};
@@ -139,6 +139,21 @@ pub(crate) struct BenchChatArgs {
     pub(super) result: BenchResultArgs,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchSoakArgs {
+    /// Length of the load in minutes, such as 10 or 0.5
+    #[arg(short, long, value_name = "N", default_value = "10", value_parser = parse_minutes)]
+    pub(super) minutes: f64,
+    /// Engine of the server that is started
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub(super) engine: EngineName,
+    /// Seed of the clients' choices: equal seeds choose the same, at other times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+}
+
 /// The search for the highest rate.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SearchArgs {
@@ -239,4 +254,18 @@ pub(super) fn activity(in_flight: Option<usize>, rate: Option<Rate>) -> Activity
         Some(Rate(rate)) => Activity::Open { rate },
         None => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
     }
+}
+
+/// The longest soak: 30 days.
+const MAX_MINUTES: f64 = 43_200.0;
+
+impl BenchSoakArgs {
+    pub(super) fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.minutes * 60.0)
+    }
+}
+
+fn parse_minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.parse().ok().filter(|minutes: &f64| *minutes > 0.0 && *minutes <= MAX_MINUTES);
+    minutes.ok_or_else(|| format!("write a number of minutes above 0, at most {MAX_MINUTES}, such as 10 or 0.5"))
 }

@@ -12,7 +12,6 @@
 //! [`Tally`]: tally::Tally
 
 mod actors;
-mod args;
 mod attacks;
 mod clients;
 mod context;
@@ -24,10 +23,9 @@ mod run;
 mod site;
 mod tally;
 
-pub(crate) use args::BenchSoakArgs;
-
 use std::process::ExitCode;
 
+use crate::cli::commands::bench::args::BenchSoakArgs;
 use crate::cli::error::CliError;
 use crate::cli::process::{self, Interrupt};
 use crate::cli::report::output::ReportOutput;

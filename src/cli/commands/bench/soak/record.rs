@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::actors::ACTORS;
-use super::args::BenchSoakArgs;
 use super::context::ANSWER_TIMEOUT;
 use super::resources::Resources;
 use super::run::SoakOutcome;
+use crate::cli::commands::bench::args::BenchSoakArgs;
 use crate::cli::report::document::{Finding, Tone};
 use crate::cli::report::figure;
 use crate::cli::report::record::RecordHeader;

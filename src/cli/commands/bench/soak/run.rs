@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::actors::ACTORS;
-use super::args::BenchSoakArgs;
 use super::context::{ActorContext, StopSignal};
 use super::resources::Resources;
 use super::site::Site;
 use super::tally::Tally;
+use crate::cli::commands::bench::args::BenchSoakArgs;
 use crate::cli::error::CliError;
 use crate::cli::process::Interrupt;
 use crate::cli::report::figure;
