@@ -168,7 +168,8 @@ fn measurements_have_the_rows_shown() {
         // A row needs a delivery in the measured time.
         let measured = scaled(Duration::from_millis(300));
         let duration = millis(measured);
-        args.extend(["--duration", &duration, "--warm-up", "50ms"]);
+        // On a busy machine, 5 s may pass in which a server does not run.
+        args.extend(["--duration", &duration, "--warm-up", "50ms", "--answer-timeout", "60s"]);
         if args[0] == "duel" {
             args.extend(["--rounds", "2"]);
         }

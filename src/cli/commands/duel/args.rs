@@ -30,6 +30,9 @@ pub(crate) struct DuelArgs {
     /// processors; the reactor uses one.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
     pub(super) work_us: u32,
+    /// Time after which a missing answer counts as lost
+    #[arg(long = "answer-timeout", value_name = "TIME", default_value = "5s", help_heading = LOAD)]
+    pub(super) reply_timeout: HumanDuration,
 
     /// Length of the measured time of each run [default: 3s]
     #[arg(short, long, alias = "seconds", short_alias = 's', value_name = "TIME", help_heading = MEASUREMENT)]

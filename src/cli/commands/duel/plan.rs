@@ -27,8 +27,6 @@ const DEFAULT_ROUNDS: usize = 5;
 const MAX_ROUNDS: usize = 1_000;
 /// Descriptors of a process beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// Time after which a missing answer counts as lost.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The listener of each server, at a free port.
 const LISTEN: &str = "127.0.0.1:0";
 
@@ -72,7 +70,7 @@ impl DuelPlan {
             ramp: Duration::ZERO,
             warm_up: args.warm_up.map_or(default_or_quick(DEFAULT_WARM_UP, QUICK_WARM_UP), |warm_up| warm_up.0),
             duration: args.duration.map_or(default_or_quick(DEFAULT_DURATION, QUICK_DURATION), |duration| duration.0),
-            reply_timeout: REPLY_TIMEOUT,
+            reply_timeout: args.reply_timeout.0,
             // One seed, so that both engines receive the same bytes.
             seed: 1,
         };
