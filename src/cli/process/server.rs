@@ -129,6 +129,14 @@ impl ServerProcess {
         self.process.try_wait().ok().flatten()
     }
 
+    /// Returns an error text if it has ended by itself.
+    pub(in crate::cli) fn exit_error(&mut self) -> Option<String> {
+        let status = self.exit_status()?;
+        let log = self.log();
+        let last_line = log.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+        Some(format!("the server exited during the run: {status}{last_line}"))
+    }
+
     fn terminate(&mut self) -> io::Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
         // After `try_wait` has reaped it, the kernel may give its process id to another process.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use indicatif::ProgressDrawTarget;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::capabilities::{can_redraw, has_colors};
 
@@ -10,6 +10,21 @@ use super::capabilities::{can_redraw, has_colors};
 /// cannot redraw it.
 pub(in crate::cli) fn draw_target(quiet: bool) -> ProgressDrawTarget {
     if !quiet && can_redraw(&io::stderr()) { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+}
+
+/// Creates a bar of this length, with the percentage and a message beside it.
+pub(in crate::cli) fn message_bar(length: u64, quiet: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), draw_target(quiet));
+    set_template(&bar, &format!("{} {{percent:>3}} %{{wide_msg}}", bar_template(12)));
+    bar
+}
+
+/// Sets the template of a bar. Templates are constants; with an invalid one the bar would keep its
+/// default style.
+pub(in crate::cli) fn set_template(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
 }
 
 /// Returns the template of a bar with this width in columns.

@@ -1,6 +1,6 @@
 //! The progress display of a transfer, on a terminal only.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::cli::terminal::progress;
 
@@ -25,10 +25,7 @@ impl TransferProgress {
             None => "{spinner} {binary_bytes} · {binary_bytes_per_sec}".to_owned(),
         };
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_position(already);
-        // The template is a constant. If it were invalid, the default style would still serve.
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        progress::set_template(&bar, &template);
         // The bytes of an earlier run must not count for the rate. `reset_eta` keeps only a
         // position that the estimator has seen, so tick once while the bar is hidden.
         bar.tick();

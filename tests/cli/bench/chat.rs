@@ -10,15 +10,14 @@ use serde_json::Value;
 
 use self::server::{Fault, Server};
 use super::results::{is_machine_dependent, shape};
-use super::{PATIENT, Scratch, in_one_line};
+use super::{Scratch, in_one_line, run_patiently};
 use crate::program::{Program, Signal, command, run};
 
 /// A small load for a time in which a busy machine delivers at least one message.
 const BRIEF: [&str; 5] = ["bench", "chat", "--members=5", "--warm-up=20ms", "--duration=1s"];
 
 fn brief(server: &Server, args: &[&str]) -> Output {
-    let patient = if args.iter().any(|arg| arg.starts_with("--answer-timeout")) { &[][..] } else { &[PATIENT] };
-    run(&[&BRIEF[..], &[server.target.address().to_string().as_str()], patient, args].concat())
+    run_patiently(&[&BRIEF[..], &[server.target.address().to_string().as_str()], args].concat())
 }
 
 /// Runs a short bench that must succeed, and returns its standard output.

@@ -26,14 +26,16 @@ use crate::program::{SocketPath, run};
 /// A small load for a time in which a busy machine answers at least one message.
 const BRIEF: [&str; 5] = ["bench", "echo", "--connections=3", "--warm-up=20ms", "--duration=1s"];
 
-/// Time after which an answer is lost, if the test sets no other: on a busy machine, 5 s may pass
-/// in which a server does not run.
-const PATIENT: &str = "--answer-timeout=60s";
+/// Runs a measurement. Unless the test sets the time after which an answer is lost, it is long: on
+/// a busy machine, 5 s may pass in which a server does not run.
+fn run_patiently(args: &[&str]) -> Output {
+    let sets_timeout = args.iter().any(|arg| arg.starts_with("--answer-timeout"));
+    run(&[args, if sets_timeout { &[] } else { &["--answer-timeout=60s"] }].concat())
+}
 
 /// Runs a short bench.
 fn brief(args: &[&str]) -> Output {
-    let patient = if args.iter().any(|arg| arg.starts_with("--answer-timeout")) { &[][..] } else { &[PATIENT] };
-    run(&[&BRIEF, patient, args].concat())
+    run_patiently(&[&BRIEF, args].concat())
 }
 
 /// Runs a short bench that must succeed, and returns its standard output.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar};
 use switchboard::load::{LoadPhase, LoadProgress};
 
 use crate::cli::report::figure;
@@ -27,14 +27,7 @@ impl RunProgress {
     /// Creates the bar of `runs` runs. The runs of a search count as one, because their number is
     /// unknown.
     pub(crate) fn new(runs: usize, quiet: bool) -> Self {
-        let target = progress::draw_target(quiet);
-        let bar = ProgressBar::with_draw_target(Some((runs * STEPS_PER_RUN) as u64), target);
-        // The template is a constant; if it were invalid, the bar would keep its default style.
-        if let Ok(style) =
-            ProgressStyle::with_template(&format!("{} {{percent:>3}} %{{wide_msg}}", progress::bar_template(12)))
-        {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        let bar = progress::message_bar((runs * STEPS_PER_RUN) as u64, quiet);
         Self { bar, finished_runs: Cell::new(0), phases: Cell::default(), label: RefCell::default() }
     }
 

@@ -72,11 +72,7 @@ impl BenchServer {
 
     /// Returns an error text if a spawned server has exited before [`stop`](Self::stop).
     pub(super) fn exit_error(&mut self) -> Option<String> {
-        let child = self.child.as_mut()?;
-        let status = child.exit_status()?;
-        let log = child.log();
-        let last_line = log.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-        Some(format!("the server exited during the run: {status}{last_line}"))
+        self.child.as_mut()?.exit_error()
     }
 
     /// Returns the last warning or error in the log of a spawned server.

@@ -1,7 +1,7 @@
 //! Hostile clients. What the server answers them does not matter: they must not harm the others.
 
-use std::io::Read;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -51,7 +51,7 @@ pub(super) fn resets(cx: &mut ActorContext<'_>) {
         let Some(mut stream) = connect(cx, &TCP) else { return };
         let opening = opening(cx);
         let len = cx.random.usize(..=opening.len());
-        let _ = std::io::Write::write_all(&mut stream, opening.get(..len).unwrap_or_default());
+        let _ = stream.write_all(opening.get(..len).unwrap_or_default());
         // Closing then sends a reset instead of a FIN.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     });
@@ -66,7 +66,7 @@ pub(super) fn garbage(cx: &mut ActorContext<'_>) {
         cx.random.fill(&mut noise);
         bytes.extend(noise);
         let _ = stream.set_write_timeout(Some(CONNECT_TIMEOUT));
-        let _ = std::io::Write::write_all(&mut stream, &bytes);
+        let _ = stream.write_all(&bytes);
         let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
         let _ = stream.read(&mut [0; 4096]);
     });
@@ -91,7 +91,7 @@ pub(super) fn half_requests(cx: &mut ActorContext<'_>) {
         }
         if let Some(mut stream) = connect(cx, &TCP) {
             let opening = opening(cx);
-            let _ = std::io::Write::write_all(&mut stream, opening.get(..opening.len() / 2).unwrap_or_default());
+            let _ = stream.write_all(opening.get(..opening.len() / 2).unwrap_or_default());
             held.push(stream);
         }
     });
@@ -154,7 +154,7 @@ pub(super) fn floods(cx: &mut ActorContext<'_>) {
 
 /// Sends bursts of datagrams, right ones and garbage.
 pub(super) fn datagrams(cx: &mut ActorContext<'_>) {
-    let sockets: Vec<_> = (0..4).filter_map(|_| UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).ok()).collect();
+    let sockets: Vec<_> = (0..4).filter_map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()).collect();
     repeat(cx, Duration::from_millis(20), |cx| {
         let Some(socket) = cx.random.choice(&sockets) else { return };
         for _ in 0..32 {
@@ -172,7 +172,7 @@ pub(super) fn commands(cx: &mut ActorContext<'_>) {
     repeat(cx, Duration::from_millis(400), |cx| {
         let Some(mut stream) = connect(cx, &[Listener::EXEC]) else { return };
         let command = cx.random.choice([&b"sleep 1"[..], b"sleep 60", b"cat /etc/passwd", b"echo 'open", b"\0"]);
-        let _ = std::io::Write::write_all(&mut stream, command.unwrap_or_default());
+        let _ = stream.write_all(command.unwrap_or_default());
         let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
         let _ = stream.read(&mut [0; 4096]);
     });

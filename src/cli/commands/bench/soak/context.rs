@@ -1,4 +1,4 @@
-//! What every client of a soak is given: addresses, the stop signal, random choices, and limits for
+//! The means of every client of a soak: addresses, the stop signal, random choices, and limits for
 //! its waits.
 
 use std::io;

@@ -1,11 +1,11 @@
 //! Honest clients of the load generator: many connections each, every answer checked.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::time::Duration;
 
-use switchboard::Framing;
 use switchboard::load::chat::{self, ChatLoadConfig};
 use switchboard::load::{self, Activity, LoadConfig, LoadError, LoadObserver, LoadOutcome, LoadProgress};
+use switchboard::{Endpoint, Framing};
 
 use super::context::{ANSWER_TIMEOUT, ActorContext, StopSignal};
 use super::site::Listener;
@@ -41,13 +41,10 @@ fn echo_load(
     cx: &mut ActorContext<'_>,
     listener: Listener,
     connections: usize,
-    payload_bytes: std::ops::RangeInclusive<usize>,
+    payload_bytes: RangeInclusive<usize>,
     activity: Activity,
 ) {
-    let target = match cx.site.endpoint(listener) {
-        Ok(endpoint) => endpoint.clone(),
-        Err(text) => return cx.tally.add_faults(1, text),
-    };
+    let Some(target) = target(cx, listener) else { return };
     let is_udp = target.transport() == "udp";
     let config = LoadConfig {
         target,
@@ -67,10 +64,7 @@ fn echo_load(
 
 /// Members of rooms, each of which must receive every message once, in order.
 pub(super) fn chat_members(cx: &mut ActorContext<'_>) {
-    let target = match cx.site.endpoint(Listener::CHAT) {
-        Ok(endpoint) => endpoint.clone(),
-        Err(text) => return cx.tally.add_faults(1, text),
-    };
+    let Some(target) = target(cx, Listener::CHAT) else { return };
     let config = ChatLoadConfig {
         target,
         members: 20,
@@ -92,6 +86,11 @@ pub(super) fn chat_members(cx: &mut ActorContext<'_>) {
         }
     }
     count(cx, outcome, false);
+}
+
+/// Returns the address of a listener. If there is none, counts that as a fault.
+fn target(cx: &ActorContext<'_>, listener: Listener) -> Option<Endpoint> {
+    cx.site.endpoint(listener).cloned().map_err(|text| cx.tally.add_faults(1, text)).ok()
 }
 
 /// Counts the outcome of a load. With `may_lose`, a lost message is no fault.

@@ -22,7 +22,7 @@ pub(super) struct SoakRecord {
     /// The clients whose answers are checked.
     pub(super) clients: Vec<ClientRecord>,
     pub(super) attacks: Vec<AttackRecord>,
-    /// What the server held before the load, and after it; null if it was not measured.
+    /// The resources of the server before the load, and after it; null if not measured.
     pub(super) before: Option<Resources>,
     pub(super) after: Option<Resources>,
     pub(super) verdicts: Vec<Finding>,

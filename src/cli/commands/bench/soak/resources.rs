@@ -1,4 +1,4 @@
-//! What a server process holds, and whether it is back where it was.
+//! The resources of a server process, and their comparison with those before.
 
 use serde::Serialize;
 

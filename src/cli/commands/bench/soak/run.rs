@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar};
 
 use super::actors::ACTORS;
 use super::context::{ActorContext, StopSignal};
@@ -32,12 +32,13 @@ enum Phase {
     Whole,
 }
 
-/// What a soak has found.
+/// The findings of a soak.
 #[derive(Debug)]
 pub(super) struct SoakOutcome {
     pub(super) tallies: Vec<Tally>,
     pub(super) elapsed: Duration,
-    /// What the server held before and after the load; `None` if this system does not tell.
+    /// The resources of the server before and after the load; `None` if this system does not report
+    /// them.
     pub(super) resources: Option<(Resources, Resources)>,
     /// The reason why the server ended early or badly.
     pub(super) server_error: Option<String>,
@@ -48,12 +49,16 @@ struct Soak<'a> {
     site: Site,
     seed: u64,
     interrupt: &'a Interrupt,
+    /// A signal that is never raised, for the waits between the phases.
+    never: StopSignal,
     bar: ProgressBar,
 }
 
 pub(super) fn run(args: &BenchSoakArgs, interrupt: &Interrupt, quiet: bool) -> Result<SoakOutcome, CliError> {
     let site = Site::start(args.engine).map_err(|cause| CliError::Failed(format!("cannot start a server: {cause}")))?;
-    let mut soak = Soak { site, seed: args.seed, interrupt, bar: bar(args.length(), quiet) };
+    let bar = progress::message_bar(args.length().as_secs().max(1), quiet);
+    let never = StopSignal::new().map_err(|error| load_error(&error))?;
+    let mut soak = Soak { site, seed: args.seed, interrupt, never, bar };
     soak.load(WARM_UP, Phase::WarmUp).map_err(|error| load_error(&error))?;
     let before = soak.resources_at_rest();
     let began = Instant::now();
@@ -62,28 +67,12 @@ pub(super) fn run(args: &BenchSoakArgs, interrupt: &Interrupt, quiet: bool) -> R
     let after = before.and_then(|before| soak.resources_let_go(&before));
     soak.bar.finish_and_clear();
     let Soak { mut site, .. } = soak;
-    let exited = site.server.exit_status().map(|status| format!("the server ended during the soak: {status}"));
-    let log = site.server.log();
-    let server_error = match exited {
-        Some(text) => Some(log.lines().last().map_or(text.clone(), |line| format!("{text}: {line}"))),
-        None => site.stop().err(),
-    };
+    let server_error = site.server.exit_error().or_else(|| site.stop().err());
     Ok(SoakOutcome { tallies, elapsed, resources: before.zip(after), server_error })
 }
 
 fn load_error(error: &std::io::Error) -> CliError {
     CliError::Failed(format!("cannot run the clients: {error}"))
-}
-
-fn bar(length: Duration, quiet: bool) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length.as_secs().max(1)), progress::draw_target(quiet));
-    // The template is a constant; if it were invalid, the bar would keep its default style.
-    if let Ok(style) =
-        ProgressStyle::with_template(&format!("{} {{percent:>3}} %{{wide_msg}}", progress::bar_template(12)))
-    {
-        bar.set_style(style.progress_chars("━╸─"));
-    }
-    bar
 }
 
 impl Soak<'_> {
@@ -153,8 +142,7 @@ impl Soak<'_> {
 
     /// Waits for the next look at the server. Returns false after a signal.
     fn look_later(&self) -> bool {
-        let never = StopSignal::new();
-        never.is_ok_and(|never| never.wait(LOOK, self.interrupt.cancel_token()))
+        self.never.wait(LOOK, self.interrupt.cancel_token())
     }
 }
 

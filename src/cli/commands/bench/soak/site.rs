@@ -40,7 +40,7 @@ pub(super) struct Site {
     _directory: tempfile::TempDir,
 }
 
-/// What the clients know about the server.
+/// The part of the site that the clients use.
 #[derive(Debug)]
 pub(super) struct SiteContents {
     pub(super) files: Vec<(&'static str, Vec<u8>)>,

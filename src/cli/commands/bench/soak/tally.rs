@@ -1,4 +1,4 @@
-//! What one client has done: rounds, checked answers, and faults.
+//! The counts of one client: rounds, checked answers, and faults.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
