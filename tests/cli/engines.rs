@@ -34,11 +34,11 @@ fn each_engine_serves_every_transport_and_obeys_signals() {
         let begun = Instant::now();
         loop {
             server.signal(Signal::USR1);
-            let line = server.logged("open=2");
-            if line.contains("frames_in=2") && line.contains("datagrams_out=1") {
+            let lines = ["connections: ", "traffic: ", "datagrams: "].map(|group| server.logged(group)).concat();
+            if lines.contains("open=2 ") && lines.contains("frames_in=2 ") && lines.contains("datagrams_out=1 ") {
                 break;
             }
-            assert!(begun.elapsed() < guard(), "{engine}: {line}");
+            assert!(begun.elapsed() < guard(), "{engine}: {lines}");
         }
 
         server.signal(Signal::TERM);

@@ -1,5 +1,6 @@
 //! Broadcasts to a room whose members send at the same time, read late, or do not read.
 
+use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
@@ -101,7 +102,8 @@ fn late_reader_gets_all_messages_without_sending<E: Engine>() {
     let mut late = join_room(addr);
     let mut sender = join_room(addr);
     let mut sent = 0u32;
-    while running.counters()["buffered_bytes"] < 4 << 20 {
+    let held_bytes = |counters: HashMap<String, u64>| counters["buffered_bytes"] + counters["shared_bytes"];
+    while held_bytes(running.counters()) < 4 << 20 {
         sender.send(&[7; 10_000]);
         assert_eq!(sender.receive()[..4], sent.to_be_bytes());
         sent += 1;

@@ -6,9 +6,12 @@ use crate::engine::limits::Limits;
 #[test]
 fn a_job_output_comes_back_to_its_connection() {
     let mut test = TestLoop::new(Limits::default());
+    let gate = test.service.gate();
+    let hold = gate.lock().unwrap();
     let socket = test.connect();
     socket.send(&framed(["job result"]));
     test.run_until_idle();
+    drop(hold);
     test.wait_for_wake();
     assert_eq!(test.log(), ["open 0", "job 0 result"]);
     assert_eq!(received(&socket), ["result"]);

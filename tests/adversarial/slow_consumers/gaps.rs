@@ -3,9 +3,8 @@
 //! announced range, and every request has its answer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use switchboard::{Limits, SlowConsumer};
 use super::hall::Hall;
 use super::member::Member;
 use super::{config, readers_cut};
-use crate::support::{Engine, conformance};
+use crate::support::{Engine, conformance, guard};
 
 conformance! {
     every_gap_is_told_under_drop_newest,
@@ -26,7 +25,6 @@ conformance! {
 const ROOMS: [&str; 3] = ["lobby", "one", "two"];
 const READERS: u64 = 5;
 const MIN_BURSTS: u64 = 40;
-const MAX_BURSTS: u64 = 2_000;
 /// Frames dropped before the attack ends.
 const MIN_DROPPED: u64 = 60;
 
@@ -46,16 +44,16 @@ fn every_gap_is_told_under_drop_oldest<E: Engine>() {
 type LastIds = BTreeMap<String, u64>;
 
 fn attack<E: Engine>(slow_consumer: SlowConsumer, max_write_buffer_bytes: usize, seed: u64) {
-    let limits = Limits { slow_consumer, max_write_buffer_bytes, ..Limits::default() };
+    let limits =
+        Limits { slow_consumer, max_write_buffer_bytes, write_timeout: Duration::ZERO, ..Limits::default() };
     let hall = Hall::open::<E>(limits, config(), 0);
-    let is_over = Arc::new(AtomicBool::new(false));
+    let losses = Arc::new(Losses::default());
     // All are members before the first message, so each id concerns each reader.
     let accounts: Vec<_> = (0..READERS).map(|number| Account::open(&hall, &format!("r{number}"))).collect();
     let seeds = seed * 100..;
     let readers: Vec<_> =
-        accounts.into_iter().zip(seeds).map(|(account, seed)| SlowReader::start(account, seed, &is_over)).collect();
-    speak(&hall, seed);
-    is_over.store(true, Ordering::Relaxed);
+        accounts.into_iter().zip(seeds).map(|(account, seed)| SlowReader::start(account, seed, &losses)).collect();
+    speak(&hall, seed, &losses);
     for reader in &readers {
         reader.is_quiet.recv().expect("a reader has failed");
     }
@@ -69,15 +67,42 @@ fn attack<E: Engine>(slow_consumer: SlowConsumer, max_write_buffer_bytes: usize,
     assert_eq!(readers_cut(&hall.running.drain()), 0, "no reader is cut");
 }
 
+/// The frames that the server has dropped, as the speaker last heard; `u64::MAX` when the attack is
+/// over.
+#[derive(Default)]
+struct Losses {
+    frames: Mutex<u64>,
+    have_grown: Condvar,
+}
+
+impl Losses {
+    fn set(&self, frames: u64) {
+        *self.frames.lock().unwrap() = frames;
+        self.have_grown.notify_all();
+    }
+
+    fn is_over(&self) -> bool {
+        *self.frames.lock().unwrap() == u64::MAX
+    }
+
+    /// Waits until the server has dropped `more` frames, or the attack is over.
+    fn wait_for(&self, more: u64) {
+        let frames = self.frames.lock().unwrap();
+        let wanted = frames.saturating_add(more);
+        let waited = self.have_grown.wait_timeout_while(frames, guard(), |frames| *frames < wanted);
+        assert!(!waited.unwrap().1.timed_out(), "the server drops nothing");
+    }
+}
+
 /// Sends bursts of messages of random sizes to all rooms.
-fn speak(hall: &Hall, seed: u64) {
+fn speak(hall: &Hall, seed: u64, losses: &Losses) {
     let mut random = Rng::with_seed(seed);
     let mut speaker = Member::connect(hall.json);
     for room in ROOMS {
         speaker.ask(&json!({"type": "join", "room": room}));
     }
-    let mut bursts = 0;
-    while bursts < MIN_BURSTS || (bursts < MAX_BURSTS && hall.running.counters()["frames_dropped"] < MIN_DROPPED) {
+    let (mut bursts, mut dropped) = (0, 0);
+    while bursts < MIN_BURSTS || dropped < MIN_DROPPED {
         bursts += 1;
         for _ in 0..random.usize(1..12) {
             let bytes = if random.bool() { random.usize(1..100) } else { random.usize(1_000..20_000) };
@@ -85,7 +110,10 @@ fn speak(hall: &Hall, seed: u64) {
         }
         speaker.ask(&json!({"type": "ping"}));
         speaker.await_event(|event| event["type"] == "pong");
+        dropped = hall.running.counters()["frames_dropped"];
+        losses.set(dropped);
     }
+    losses.set(u64::MAX);
 }
 
 /// Returns the last id of each room, from the `ack` of one more message.
@@ -108,14 +136,14 @@ struct SlowReader {
 }
 
 impl SlowReader {
-    fn start(mut account: Account, seed: u64, is_over: &Arc<AtomicBool>) -> Self {
+    fn start(mut account: Account, seed: u64, losses: &Arc<Losses>) -> Self {
         let (quiet, is_quiet) = channel();
         let (last_ids, end) = channel();
-        let is_over = Arc::clone(is_over);
+        let losses = Arc::clone(losses);
         let thread = thread::spawn(move || {
             let mut random = Rng::with_seed(seed);
-            while !is_over.load(Ordering::Relaxed) {
-                account.ask_and_read(&mut random);
+            while !losses.is_over() {
+                account.ask_and_read(&mut random, &losses);
             }
             quiet.send(()).unwrap();
             let last_ids = end.recv().unwrap();
@@ -150,8 +178,9 @@ impl Account {
         Self { nick: nick.to_owned(), member, rooms: BTreeMap::new(), answers: 0 }
     }
 
-    /// Sends some requests, and reads until each has its answer, with random pauses.
-    fn ask_and_read(&mut self, random: &mut Rng) {
+    /// Sends some requests, and reads until each has its answer. Before a random event it waits for
+    /// losses.
+    fn ask_and_read(&mut self, random: &mut Rng, losses: &Losses) {
         let requests = random.usize(1..4);
         for _ in 0..requests {
             if random.bool() {
@@ -162,12 +191,10 @@ impl Account {
                 self.member.ask(&json!({"type": "say", "room": room, "text": text, "ref": 1}));
             }
         }
-        let pause = Duration::from_micros(random.u64(..20_000));
         let expected = self.answers + requests;
         while self.answers < expected {
             if random.u8(..4) == 0 {
-                // The reader is slow on purpose.
-                thread::sleep(pause);
+                losses.wait_for(random.u64(1..10));
             }
             self.read();
         }
