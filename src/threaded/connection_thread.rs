@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::current_connection::CurrentConnection;
+use super::current_connection::OwnConnection;
 use super::lifecycle::WaitGuard;
 use super::routes::{Reachability, Route, ThreadStats};
-use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
+use super::service_slot::{Semaphore, ServiceRef, ServiceSlot};
+use super::shared::EngineShared;
 use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
 use super::worker::Worker;
@@ -55,14 +56,6 @@ pub(super) struct ConnectionStart {
     socket: Arc<dyn ConnSocket>,
     peer: Peer,
     access: ConnectionAccess,
-}
-
-/// A thread's connection, apart from its state machine.
-pub(super) struct OwnConnection {
-    pub(super) id: ConnId,
-    pub(super) service_slot: Arc<ServiceSlot>,
-    /// The connection as other threads reach it; `None` if it belongs to its thread alone.
-    pub(super) shared_conn: Option<Arc<SharedConnection>>,
 }
 
 /// The thread of one connection.
@@ -205,33 +198,6 @@ impl ConnectionStart {
             reported: PollFlags::empty(),
         });
         (thread, access)
-    }
-}
-
-impl OwnConnection {
-    /// Returns the connection for callbacks. Their replies may borrow from `received`.
-    #[inline]
-    pub(super) fn current<'a>(
-        &'a self,
-        conn: &'a mut Connection<ConnStream>,
-        received: &'a [u8],
-    ) -> CurrentConnection<'a> {
-        CurrentConnection { id: self.id, conn, shared_conn: self.shared_conn.as_deref(), received }
-    }
-
-    /// Moves output of other connections into the write queue. Fails if the connection has to
-    /// close.
-    #[inline]
-    pub(super) fn process_inbox(
-        &self,
-        conn: &mut Connection<ConnStream>,
-        context: &mut WorkerContext,
-    ) -> Result<(), CloseReason> {
-        self.shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, context))
-    }
-
-    pub(super) fn has_pending(&self) -> bool {
-        self.shared_conn.as_ref().is_some_and(|shared_conn| shared_conn.has_pending())
     }
 }
 

@@ -4,8 +4,8 @@
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
 //! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, with
 //! its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread
-//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has
-//! the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
+//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`service_slot`]
+//! has a service, [`routes`] the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
 //! for. [`socket`] calls the operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
@@ -24,6 +24,7 @@ mod lifecycle;
 mod listen;
 mod offloaded_job;
 mod routes;
+mod service_slot;
 mod shared;
 mod shared_connection;
 mod socket;

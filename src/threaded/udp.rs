@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::shared::{EngineShared, ServiceSlot};
+use super::service_slot::ServiceSlot;
+use super::shared::EngineShared;
 use super::socket::{UdpBinding, poll};
 use super::worker::Worker;
 use crate::engine::datagram_limit::DatagramLimit;
