@@ -11,6 +11,7 @@ mod guarded;
 pub(crate) mod ids;
 mod job;
 mod options;
+pub(crate) mod panic_history;
 pub(crate) mod panics;
 mod peer;
 pub(crate) mod reply_buffer;

@@ -22,12 +22,12 @@ use super::shared::EngineShared;
 use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
 use super::worker::Worker;
-use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
+use crate::connection::{Connection, PeerEnd, Readiness};
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::time::Timestamp;
-use crate::service::{CloseReason, ConnId, GuardedService, Peer};
+use crate::service::{GuardedService, Peer};
 
 /// Reports the peer's end of stream while input is not polled for. Only Linux has it.
 #[cfg(target_os = "linux")]
@@ -134,7 +134,8 @@ impl PendingConnection {
     ) -> io::Result<ConnectionStart> {
         let Self { socket, peer, framing, notifier, has_read_timeout } = self;
         let instance = service_slot.per_connection.as_ref();
-        let instance = instance.map(|factory| GuardedService::instance(factory, shared.limits.panic));
+        let instance =
+            instance.map(|factory| GuardedService::instance(factory, shared.limits.panic, &service_slot.history));
         let stream = ConnStream::new(Arc::clone(&socket));
         let conn = Connection::new(stream, peer, service_slot.id, framing, &shared.limits, now);
         let (reachability, access, shared_conn) = if instance.is_some() {
@@ -148,8 +149,13 @@ impl PendingConnection {
             (Reachability::Shared(Arc::clone(&shared_conn)), access, Some(shared_conn))
         };
         let (shared, thread_stats) = (Arc::clone(shared), Arc::new(ThreadStats::default()));
-        let id = shared.routes.add(Route { thread_stats: Arc::clone(&thread_stats), reachability, peer });
-        let own = OwnConnection { id, service_slot: Arc::clone(service_slot), shared_conn };
+        let id = shared.routes.add(Route {
+            thread_stats: Arc::clone(&thread_stats),
+            reachability,
+            peer,
+            service: service_slot.id,
+        });
+        let own = OwnConnection { id, service_slot: Arc::clone(service_slot), shared_conn, has_seen_stop: false };
         Ok(ConnectionStart { shared, thread_stats, own, instance, socket, peer, access })
     }
 }
@@ -228,6 +234,7 @@ impl ConnectionThread {
     pub(super) fn run_job(&mut self, access: &mut ConnectionAccess) -> Option<SocketWait> {
         let job = self.worker.jobs.pop_front()?;
         let result = match self.own.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
+            _ if self.own.service_slot.is_closed() => job.reject(&mut self.worker.context.stats),
             Some(None) => job.reject(&mut self.worker.context.stats),
             Some(Some(_permit)) => job.run(&self.worker.shared.jobs),
             None => job.run(&self.worker.shared.jobs),
@@ -246,7 +253,7 @@ impl ConnectionThread {
 
     fn wait(&mut self, wait: &SocketWait) {
         let Some(time) = self.begin_wait(wait) else { return };
-        let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
+        let inbox = self.own.notifier();
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
         let on_socket = wait.on_socket.then(|| PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events));
         let mut poll_fds = [

@@ -7,6 +7,7 @@ use super::service_slot::ServiceSlot;
 use super::shared_connection::SharedConnection;
 use super::socket::ConnStream;
 use crate::connection::{Connection, WorkerContext};
+use crate::net::Notifier;
 use crate::service::{CloseReason, ConnId};
 
 /// A thread's connection, apart from its state machine.
@@ -15,6 +16,8 @@ pub(super) struct OwnConnection {
     pub(super) service_slot: Arc<ServiceSlot>,
     /// The connection as other threads reach it; `None` if it belongs to its thread alone.
     pub(super) shared_conn: Option<Arc<SharedConnection>>,
+    /// Its thread knows that the service is stopped.
+    pub(super) has_seen_stop: bool,
 }
 
 /// This thread's connection, while callbacks that may send to it are made.
@@ -47,6 +50,14 @@ impl OwnConnection {
         context: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
         self.shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, context))
+    }
+
+    /// Returns the notifier with which other threads wake this one for its connection or service.
+    pub(super) fn notifier(&self) -> Option<&Notifier> {
+        match &self.shared_conn {
+            Some(shared_conn) => Some(&shared_conn.notifier),
+            None => (!self.has_seen_stop).then_some(&self.service_slot.stop),
+        }
     }
 
     pub(super) fn has_pending(&self) -> bool {

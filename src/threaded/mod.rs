@@ -41,6 +41,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::engine::error::Error;
 use crate::engine::handle::{Command, Handle};
@@ -136,7 +137,7 @@ impl Threaded {
             if let Endpoint::Udp(addr) = endpoint {
                 let socket = UdpSocket::from(bind_udp(*addr)?);
                 let local = socket.local_addr()?;
-                udp_bindings.push(UdpBinding { socket, local, service });
+                udp_bindings.push(UdpBinding::new(socket, local, service));
                 return Ok(Endpoint::Udp(local));
             }
             let (listener, bound) = bind_listener(endpoint, limits)?;
@@ -193,7 +194,8 @@ impl Threaded {
     ///
     /// # Errors
     /// [`Error::Poll`] and [`Error::Thread`] if the system has no descriptor or thread for the
-    /// engine's start. Nothing that a peer does ends the engine.
+    /// engine's start. [`Error::ServicesStopped`] if every service that peers can reach was stopped,
+    /// because it panicked repeatedly. Nothing else that a peer does ends the engine.
     ///
     /// # Panics
     /// If a callback of a service panics, on any thread, and [`Limits::panic`] is
@@ -225,7 +227,10 @@ impl Threaded {
         if let Some(panic) = shared.lifecycle.take_panic() {
             std::panic::resume_unwind(panic);
         }
-        result.map(|()| shared.stats()).map_err(Error::Thread)
+        result.map_err(Error::Thread)?;
+        let stats = shared.stats();
+        let all_stopped = shared.lifecycle.all_stopped.load(Ordering::Acquire);
+        if all_stopped { Err(Error::ServicesStopped { stats: Box::new(stats) }) } else { Ok(stats) }
     }
 }
 

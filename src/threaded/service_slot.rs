@@ -1,12 +1,16 @@
 //! A service as the threads reach it: one that all share, under its lock, or one instance for each
 //! connection.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::lifecycle::lock;
 use crate::engine::setup::RegisteredService;
+use crate::net::Notifier;
+use crate::service::panic_history::PanicHistory;
 use crate::service::{GuardedService, InstanceFactory, RejectionReply, ServiceId, ServiceOptions};
 
 /// A service, shared by the threads that call it.
@@ -21,26 +25,52 @@ pub(super) struct ServiceSlot {
     pub(super) answers_per_second: u32,
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
+    /// The last panics of the service and its instances.
+    pub(super) history: Arc<PanicHistory>,
+    /// Peers can reach the service.
+    pub(super) is_reachable: bool,
+    /// The service is stopped. Its threads close their listeners, sockets and connections.
+    is_closed: AtomicBool,
+    /// Signaled once when the service is stopped, and never cleared.
+    pub(super) stop: Notifier,
     service: Mutex<GuardedService>,
     /// Held by the thread that is next to lock the service.
     turnstile: Mutex<()>,
 }
 
 impl ServiceSlot {
-    pub(super) fn new(id: ServiceId, registered: RegisteredService) -> Self {
-        let RegisteredService { options, service, .. } = registered;
+    pub(super) fn new(id: ServiceId, registered: RegisteredService) -> io::Result<Self> {
+        let RegisteredService { options, service, is_reachable, .. } = registered;
         let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
         let job_semaphore = job_threads.map(Semaphore::new);
-        Self {
+        Ok(Self {
             name,
             id,
             per_connection,
             rejection,
             answers_per_second,
             job_semaphore,
+            history: Arc::clone(service.history()),
+            is_reachable,
+            is_closed: AtomicBool::new(false),
+            stop: Notifier::new()?,
             service: Mutex::new(service),
             turnstile: Mutex::default(),
-        }
+        })
+    }
+
+    /// Returns true if the service is stopped and its threads have to close what they have.
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Tells the service's threads to close what they have. The caller wakes those of connections
+    /// that other threads reach.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.stop.notify();
+        self.job_semaphore.iter().for_each(Semaphore::close);
     }
 
     /// Locks the service. A thread that has just released it cannot overtake those that wait: one of

@@ -73,11 +73,11 @@ impl EngineShared {
         let warnings = Arc::new(WarningLimit::new(Some(Box::new(move || notifier.notify()))));
         let control = ControlRequests::new(control, &limits, &services);
         let slots = services.into_iter().enumerate();
-        let slots = slots.map(|(number, registered)| Arc::new(ServiceSlot::new(ServiceId(number), registered)));
+        let slots = slots.map(|(number, registered)| ServiceSlot::new(ServiceId(number), registered).map(Arc::new));
         Ok(Self {
             started_at: system.now(),
             system,
-            services: slots.collect(),
+            services: slots.collect::<io::Result<_>>()?,
             udp_bindings,
             timers: Mutex::new(ServiceTimers::new()),
             routes: Routes::new(),
@@ -127,6 +127,24 @@ impl EngineShared {
         self.lifecycle.note_panic(panic);
         self.advance_state(RunState::Stopped);
         self.control.notify();
+    }
+
+    /// Stops a service that has panicked repeatedly: its threads close its listeners, UDP sockets
+    /// and connections. If peers can reach no other service, the engine drains. A drain under way
+    /// ends the connections by itself.
+    #[cold]
+    pub(super) fn stop_service(&self, service: ServiceId) {
+        self.control.reject_jobs(service);
+        let Some(service_slot) = self.service_slot(service) else { return };
+        if self.state() != RunState::Serving || self.accepting.is_stopped() {
+            return;
+        }
+        service_slot.close();
+        self.routes.wake_all_of(service);
+        if !self.services.iter().any(|slot| slot.is_reachable && !slot.is_closed()) {
+            self.lifecycle.all_stopped.store(true, Ordering::Release);
+            self.control.request_drain();
+        }
     }
 
     /// Removes a connection that is over, and frees its slot.
@@ -210,6 +228,12 @@ impl ControlRequests {
     /// Adds the output of a job that took no thread.
     pub(super) fn add_done_job(&self, owner: JobOwner, output: JobOutput) {
         lock(&self.job_pools).add_done(owner, output);
+        self.notify();
+    }
+
+    /// Rejects the queued jobs of a service without a connection.
+    fn reject_jobs(&self, service: ServiceId) {
+        lock(&self.job_pools).reject_queued(service);
         self.notify();
     }
 
