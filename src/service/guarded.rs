@@ -12,11 +12,8 @@
 //! state of the service counts on it: a timer whose id it has stored, a message that it has
 //! numbered.
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::callbacks::{Message, Service};
 use super::close_reason::CloseReason;
@@ -25,49 +22,10 @@ use super::ids::{ConnId, JobId, TimerId};
 use super::job::JobOutput;
 use super::options::InstanceFactory;
 use super::panic_history::PanicHistory;
+use super::panic_policy::PanicPolicy;
 use super::panics::{PanicReport, ServicePanic, catch};
 use super::peer::Peer;
 use crate::frame::BatchId;
-
-/// The policy for a panic in a callback.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PanicPolicy {
-    /// Closes the connection that the callback was about; the engine goes on.
-    #[default]
-    Close,
-    /// Ends the engine: the panic continues in the thread that runs it.
-    Abort,
-}
-
-impl PanicPolicy {
-    /// The policies with their names on the command line.
-    pub const NAMES: [(&'static str, Self); 2] = [("close", Self::Close), ("abort", Self::Abort)];
-
-    /// The panics within [`WINDOW`](Self::WINDOW) that stop a service: its listeners and
-    /// connections are closed, and the other services go on. Both values are those with which
-    /// systemd gives a unit up (`DefaultStartLimitBurst` and `DefaultStartLimitIntervalSec`,
-    /// systemd-system.conf(5)).
-    pub const MAX_PANICS: usize = 5;
-
-    /// See [`MAX_PANICS`](Self::MAX_PANICS).
-    pub const WINDOW: Duration = Duration::from_secs(10);
-}
-
-impl FromStr for PanicPolicy {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, policy)| *policy).ok_or("write close or abort")
-    }
-}
-
-impl fmt::Display for PanicPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Self::NAMES.iter().find(|(_, policy)| policy == self);
-        f.write_str(found.map_or("", |(name, _)| name))
-    }
-}
 
 /// The origin of a panic outside the callbacks.
 const JOB: &str = "a job";

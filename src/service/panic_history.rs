@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::guarded::PanicPolicy;
+use super::panic_policy::PanicPolicy;
 use super::time::Timestamp;
 
 /// The last panics of a service, shared by all its instances.
