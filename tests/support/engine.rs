@@ -146,11 +146,6 @@ impl RunningEngine {
         self.result.recv_timeout(guard()).expect("the engine did not end").expect("the engine failed")
     }
 
-    /// Waits until the engine has failed and returns its error.
-    pub(crate) fn join_failed(self) -> Error {
-        self.result.recv_timeout(guard()).expect("the engine did not end").expect_err("the engine ended well")
-    }
-
     /// Stops the engine gracefully and returns its statistics.
     pub(crate) fn drain(self) -> Stats {
         self.handle.drain();

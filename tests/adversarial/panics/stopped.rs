@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Instant;
 
 use switchboard::services::Echo;
@@ -118,13 +120,14 @@ fn the_stop_of_the_last_service_ends_the_engine_with_an_error<E: Engine>() {
         let addr = listen_tcp(&mut engine, id, Framing::U32BE);
         // A service that no peer can reach does not keep the engine.
         engine.add_service("inner", Echo);
-        let engine = RunningEngine::start(engine);
+        let (ended_out, ended) = channel();
+        thread::spawn(move || ended_out.send(engine.run()).unwrap());
         let mut idle = Client::connect(addr);
         idle.echo(b"before");
         panic_times(addr, PanicPolicy::MAX_PANICS, "on_frame");
         idle.expect_end();
         drop(idle);
-        let error = engine.join_failed();
+        let error = ended.recv_timeout(guard()).expect("the engine did not end").unwrap_err();
         assert!(error.to_string().starts_with("every service was stopped after repeated panics"), "{error}");
         let Error::ServicesStopped { stats } = error else { panic!("{error}") };
         assert_eq!((stats.services_stopped, stats.ends.get("service stopped"), stats.open), (1, 1, 0), "{stats}");
