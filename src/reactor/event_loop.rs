@@ -40,7 +40,7 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn new(driver: D, mut setup: EngineSetup, wake: &WakeFn) -> Self {
         let clients = setup.clients(|_| 1);
         let EngineSetup { limits, services, inbox, .. } = setup;
-        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.jobs), wake);
         // The first turn looks for posts and finished jobs without waiting for a wake-up.
         let threads = OtherThreads { job_pools, done_jobs: VecDeque::new(), inbox, woken: true };
         let shared = Shared::new(limits, services, driver.sources(), clients, threads, driver.now());
@@ -92,7 +92,6 @@ impl<D: Driver> EventLoop<D> {
         self.remove_closed();
         self.relieve_memory();
         self.note_work(Work::REAP, WorkOwner::Loop);
-        self.shared.worker.stats.shared_bytes = self.shared.memory.batches.bytes();
         self.shared.worker.stats.turns += 1;
         Ok(())
     }

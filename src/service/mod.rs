@@ -27,7 +27,7 @@ pub(crate) use guarded::GuardedService;
 pub use guarded::PanicPolicy;
 pub use ids::{ConnId, JobId, ServiceId, TimerId};
 pub use job::{JobError, JobOutput};
-pub(crate) use options::InstanceFactory;
+pub(crate) use options::{InstanceFactory, JobOptions};
 pub use options::{RejectionReply, ServiceOptions};
 pub use panics::install_panic_hook;
 pub use peer::Peer;

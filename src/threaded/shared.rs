@@ -152,6 +152,7 @@ impl EngineShared {
         let mut stats = self.routes.stats();
         (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
         stats.shared_bytes = self.memory.batches.bytes();
+        stats.timers = lock(&self.timers).len() as u64;
         self.control.add_job_counts(&mut stats);
         self.jobs.add_to(&mut stats);
         stats.log_lines_left_out = self.warnings.left_out();
@@ -180,8 +181,8 @@ pub(super) struct ServiceSlot {
 impl ServiceSlot {
     fn new(id: ServiceId, registered: RegisteredService) -> Self {
         let RegisteredService { options, service, .. } = registered;
-        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
-        let job_semaphore = job_threads.map(Semaphore::new);
+        let ServiceOptions { name, jobs, rejection, answers_per_second, per_connection, .. } = options;
+        let job_semaphore = jobs.threads.map(Semaphore::new);
         Self {
             name,
             id,
@@ -288,7 +289,7 @@ impl ControlRequests {
     fn new(notifier: Arc<Notifier>, limits: &Limits, services: &[RegisteredService]) -> Self {
         let waker = Arc::clone(&notifier);
         let wake: WakeFn = Arc::new(move || waker.notify());
-        let job_pools = WorkerPools::new(limits, services.iter().map(|it| it.options.job_threads), &wake);
+        let job_pools = WorkerPools::new(limits, services.iter().map(|it| it.options.jobs), &wake);
         Self { notifier, drain: AtomicBool::new(false), turn_ends: Mutex::default(), job_pools: Mutex::new(job_pools) }
     }
 
