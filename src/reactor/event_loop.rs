@@ -143,7 +143,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Returns true if this turn has work already, so that the poll must not wait.
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let Shared { ready, threads, turn_end, .. } = &self.shared;
         !ready.is_empty() || threads.woken || turn_end.has_work()
     }
