@@ -28,9 +28,9 @@ const READERS: u64 = 5;
 const MIN_BURSTS: u64 = 40;
 const MAX_BURSTS: u64 = 20_000;
 /// Ranges that the readers receive before the attack ends.
-const MIN_RANGES: usize = 20;
+const MIN_RANGES: usize = 8;
 /// Bursts for which a reader may pause: more than its socket takes.
-const MAX_PAUSE: u64 = 120;
+const MAX_PAUSE: u64 = 60;
 
 fn every_gap_is_told_under_drop_newest<E: Engine>() {
     for (seed, max_write_buffer_bytes) in (1..).zip([4, 3_000, 64 * 1024]) {
@@ -108,7 +108,7 @@ fn speak(hall: &Hall, seed: u64, progress: &Progress) {
     while bursts < MIN_BURSTS || progress.ranges.load(Ordering::Relaxed) < MIN_RANGES {
         bursts += 1;
         for _ in 0..random.usize(1..12) {
-            let bytes = if random.bool() { random.usize(1..100) } else { random.usize(1_000..20_000) };
+            let bytes = if random.bool() { random.usize(1..100) } else { random.usize(10_000..30_000) };
             speaker.say_in(ROOMS[random.usize(..ROOMS.len())], &"x".repeat(bytes));
         }
         speaker.ask(&json!({"type": "ping"}));
