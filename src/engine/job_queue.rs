@@ -61,14 +61,14 @@ impl<J> JobQueue<J> {
     }
 
     /// Makes the first `turns` clients the last, for a test that chooses the order.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn skip_turns(&mut self, turns: usize) {
         let clients = self.turns.len().max(1);
         self.turns.rotate_left(turns % clients);
     }
 
     /// Returns the jobs that wait, in no order.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &J> {
         self.clients.values().flat_map(|jobs| &jobs.waiting)
     }

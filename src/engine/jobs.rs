@@ -79,7 +79,7 @@ impl WorkerPools {
 
     /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
     /// of its own with [`run_queued`](Self::run_queued).
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn remove_threads(&mut self) {
         for pool in self.own.iter_mut().flatten().chain([&mut self.shared]) {
             pool.threads = pool.max_threads;
@@ -87,13 +87,13 @@ impl WorkerPools {
     }
 
     /// Returns the bytes that the jobs of some connections hold, without the jobs that are running.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn bytes_of(&self, owns: impl Fn(ConnId) -> bool) -> usize {
         self.own.iter().flatten().chain([&self.shared]).map(|pool| pool.shared.bytes_of(&owns)).sum()
     }
 
     /// Runs one queued job: the next after `pick` turns. Returns false if none is queued.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn run_queued(&self, pick: usize) -> bool {
         let mut pools = self.own.iter().flatten().chain([&self.shared]);
         pools.any(|pool| {
@@ -200,7 +200,7 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     fn bytes_of(&self, owns: impl Fn(ConnId) -> bool) -> usize {
         let state = self.lock();
         let owners = state.queue.waiting().map(|(owner, _)| owner).chain(state.done.iter().map(|(owner, _)| owner));

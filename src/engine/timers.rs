@@ -134,7 +134,7 @@ impl ServiceTimers {
     }
 
     /// Returns the number of timers that belong to connections.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of_connections(&self) -> usize {
         self.by_conn.iter().filter(|(conn, _)| *conn != ConnId::NONE).count()
     }

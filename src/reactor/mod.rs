@@ -16,6 +16,15 @@ mod driver;
 mod event_loop;
 mod lag;
 mod memory;
+#[cfg(any(test, feature = "fuzzing"))]
+mod scripted_check;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the fuzz targets use a part of it"))]
+mod scripted_driver;
+#[cfg(all(feature = "cli", any(test, feature = "fuzzing")))]
+pub(crate) mod scripted_loop;
+#[cfg(any(test, feature = "fuzzing"))]
+mod scripted_source;
 mod shared;
 mod state;
 mod step;

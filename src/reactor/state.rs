@@ -122,12 +122,12 @@ impl ReadyQueue {
         self.fresh.is_empty() && self.continued.is_empty()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn contains(&self, key: usize) -> bool {
         self.iter().any(|queued| *queued == key)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn iter(&self) -> impl Iterator<Item = &usize> {
         self.fresh.iter().chain(&self.continued)
     }

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::check;
 use super::world::{ECHO_UDP, World};
 use crate::connection::{Connection, Phase};
 use crate::engine::run_state::RunState;
 use crate::reactor::event_loop::EventLoop;
+use crate::reactor::scripted_check as check;
 
 /// Turns in a row without any effect after which the loop counts as spinning. Some may accept only
 /// errors.

@@ -19,7 +19,7 @@ use crate::engine::limits::SlowConsumer;
 use crate::engine::slab::reserved_key;
 use crate::reactor::driver::{Source, SourceKind};
 use crate::reactor::event_loop::EventLoop;
-use crate::reactor::tests::scripted_driver::{DriverScript, ScriptedDriver};
+use crate::reactor::scripted_driver::{DriverScript, ScriptedDriver};
 use crate::service::ServiceId;
 use crate::services::Echo;
 use crate::services::chat::{Chat, ChatConfig};
