@@ -25,6 +25,8 @@ conformance! {
 
 const ROOMS: [&str; 3] = ["lobby", "one", "two"];
 const READERS: u64 = 5;
+/// Much smaller, and the kernel would let through a few KiB in 200 ms only.
+const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
 const MIN_BURSTS: u64 = 40;
 const MAX_BURSTS: u64 = 20_000;
 /// Ranges that the readers receive before the attack ends.
@@ -175,7 +177,7 @@ struct RoomAccount {
 
 impl Account {
     fn open(hall: &Hall, nick: &str) -> Self {
-        let mut member = Member::connect_narrow(hall.json);
+        let mut member = Member::connect_receiving(hall.json, RECEIVE_BUFFER_BYTES);
         member.ask(&json!({"type": "hello", "nick": nick}));
         for room in &ROOMS[1..] {
             member.join(room);
