@@ -67,6 +67,18 @@ impl WorkerPools {
         self.shared.shared.lock().done.push((owner, output));
     }
 
+    /// Rejects the queued jobs of a service that is stopped. Its running jobs go on.
+    pub(crate) fn reject_queued(&self, service: ServiceId) {
+        for pool in [&self.shared].into_iter().chain(self.own.iter().flatten()) {
+            let mut state = pool.shared.lock();
+            let jobs = state.queue.take_waiting_of(service);
+            state.rejected += jobs.len() as u64;
+            state.done.extend(jobs.iter().map(|(owner, _)| (*owner, JobOutput::refused(JobError::Rejected))));
+            // What the jobs have captured is dropped without the lock.
+            drop(state);
+        }
+    }
+
     /// Adds the numbers of queued, running and rejected jobs to `stats`.
     pub(crate) fn add_counts(&self, stats: &mut Stats) {
         for pool in [&self.shared].into_iter().chain(self.own.iter().flatten()) {

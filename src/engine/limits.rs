@@ -97,7 +97,8 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// The policy for a peer that reads too slowly.
     pub slow_consumer: SlowConsumer,
-    /// The policy for a panic in a callback of a service.
+    /// The policy for a panic in a callback of a service. A service that panics
+    /// [`PanicPolicy::MAX_PANICS`] times within [`PanicPolicy::WINDOW`] is stopped.
     pub panic: PanicPolicy,
     /// Connections that the kernel queues until they are accepted, see listen(2).
     pub backlog: u32,

@@ -120,6 +120,8 @@ stats! {
         jobs_refused: jobs,
         /// Panics in callbacks and jobs of services.
         panics: faults,
+        /// Services stopped because they panicked repeatedly, see `PanicPolicy::MAX_PANICS`.
+        services_stopped: faults,
         /// Lines about peers that the log's rate limit has left out.
         log_lines_left_out: log,
         /// Turns of the event loop; on `Threaded`, of the loops of all threads.

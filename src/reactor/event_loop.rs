@@ -11,13 +11,14 @@ use std::io;
 use std::time::Duration;
 
 use super::driver::{Driver, PollCoverage, WAKE_KEY};
-use super::shared::{PHASE_SHARES, Shared, name_of};
+use super::shared::{PHASE_SHARES, Shared};
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY};
 use super::turn_meter::WorkOwner;
 use crate::connection::{Connection, DeadlineCheck};
+use crate::engine::error::Error;
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::lag::Work;
@@ -48,7 +49,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Runs the loop until it is stopped, or drained and its last connection is closed.
-    pub(super) fn run(mut self) -> io::Result<Stats> {
+    pub(super) fn run(mut self) -> Result<Stats, Error> {
         // A drain or stop that was asked for before the loop ran takes effect before it begins.
         self.handle_inbox();
         self.drain_if_requested();
@@ -56,11 +57,12 @@ impl<D: Driver> EventLoop<D> {
             self.attach_consoles();
         }
         while self.is_running() {
-            self.run_turn()?;
+            self.run_turn().map_err(Error::Poll)?;
         }
         self.close_all();
         self.shared.worker.pending_actions.warnings.report_all();
-        Ok(self.shared.stats())
+        let stats = self.shared.stats();
+        if self.shared.all_stopped { Err(Error::ServicesStopped { stats: Box::new(stats) }) } else { Ok(stats) }
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -86,7 +88,8 @@ impl<D: Driver> EventLoop<D> {
             self.deliver_jobs();
             self.handle_inbox();
         }
-        // 8: deliver closes, call on_turn_end and on_dropped, flush what others have queued.
+        // 8: stop services, deliver closes, call on_turn_end and on_dropped, flush what others have
+        // queued.
         self.finish_turn(self.shared.budget(PHASE_SHARES));
         // 9: free what is over, and resume what waited for that.
         self.remove_closed();
@@ -219,11 +222,7 @@ impl<D: Driver> EventLoop<D> {
         let OtherThreads { job_pools, done_jobs, .. } = &mut self.shared.threads;
         done_jobs.extend(job_pools.take_done());
         let mut budget = self.shared.budget(1);
-        while let Some((owner, mut output)) = self.shared.threads.done_jobs.pop_front() {
-            if let Some(report) = output.take_panic() {
-                let Shared { services, worker, .. } = &mut self.shared;
-                worker.note_job_panic(name_of(services, owner.service), &report);
-            }
+        while let Some((owner, output)) = self.shared.threads.done_jobs.pop_front() {
             if let Some(conn) = self.connections.get_mut(owner.conn.0) {
                 conn.job_ended(owner.bytes);
             } else {

@@ -178,7 +178,8 @@ impl Reactor {
     /// loop's counters.
     ///
     /// # Errors
-    /// [`Error::Poll`] if polling fails. Nothing that a peer does ends the loop.
+    /// [`Error::Poll`] if polling fails. [`Error::ServicesStopped`] if every service that peers can
+    /// reach was stopped, because it panicked repeatedly. Nothing else that a peer does ends the loop.
     ///
     /// # Panics
     /// If a callback of a service panics and [`Limits::panic`] is
@@ -186,7 +187,7 @@ impl Reactor {
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
         let driver = MioDriver::new(self.sources);
-        EventLoop::new(driver, self.setup, &wake).run().map_err(Error::Poll)
+        EventLoop::new(driver, self.setup, &wake).run()
     }
 }
 

@@ -84,7 +84,7 @@ fn check_source(state: &SourceState, number: usize, has_output: bool, script: &D
     let (waits, can_go_on) = match state.source.kind {
         SourceKind::Listener(_) => (script.backlog(number) > 0, state.accepting != AcceptState::Paused),
         SourceKind::Udp { .. } => (script.waiting_datagrams(number) > 0, !has_output),
-        SourceKind::CommandPipe(_) => (false, false),
+        SourceKind::CommandPipe(_) | SourceKind::Closed => (false, false),
     };
     if waits && !state.readiness.readable && !script.has_edge(number) {
         return wrong("input waits, no event will report it, and the loop does not know of it");

@@ -19,6 +19,7 @@ mod property;
 mod shutdown;
 #[cfg(all(feature = "chat", feature = "classic"))]
 mod sim;
+mod stop;
 mod timers;
 mod turn_end;
 mod udp;
@@ -62,12 +63,21 @@ const RAW: usize = 2;
 const UDP: usize = 3;
 const UDP_ADDR: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
 
+/// The listener (`u16be`) of the second service, if a test has one.
+const OTHER: usize = 4;
+
 impl TestLoop {
     fn new(limits: Limits) -> Self {
+        Self::with_other(limits, None)
+    }
+
+    /// Returns a loop with a second service behind listener 4.
+    fn with_other(limits: Limits, other: Option<ScriptedService>) -> Self {
         let id = ServiceId(0);
         let listener = |framing| Source { kind: SourceKind::Listener(framing), service: id };
         let udp = Source { kind: SourceKind::Udp { local: UDP_ADDR.into() }, service: id };
-        let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
+        let mut sources = vec![listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
+        sources.extend(other.iter().map(|_| Source { service: ServiceId(1), ..listener(FRAMING) }));
         let woken = Arc::new(AtomicBool::new(false));
         let script = DriverScript::new(&sources, Arc::clone(&woken));
         let (sender, wakes) = channel();
@@ -81,6 +91,10 @@ impl TestLoop {
         let mut setup = setup(limits, &wake);
         let service = ScriptedService::default();
         setup.add_service("service".into(), service.clone());
+        if let Some(other) = other {
+            setup.add_service("other".into(), other);
+        }
+        setup.services.iter_mut().for_each(|registered| registered.is_reachable = true);
         let handle = setup.handle.clone();
         let event_loop = EventLoop::new(script.driver(), setup, &wake);
         let mut test = Self { event_loop, script, service, handle, woken, wakes };
