@@ -5,7 +5,6 @@
 //! engine whose services offload no work starts no worker thread.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
@@ -14,6 +13,7 @@ use crate::engine::job_queue::{Client, JobQueue};
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::engine::threads;
+use crate::service::JobOptions;
 use crate::service::context::JobFn;
 use crate::service::warning_limit::log_limited;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
@@ -42,21 +42,24 @@ pub(crate) struct WorkerPools {
     shared: WorkerPool,
     /// One entry per service; `None` if it uses the shared pool.
     own: Vec<Option<WorkerPool>>,
+    /// One entry per service.
+    options: Vec<JobOptions>,
 }
 
 impl WorkerPools {
-    /// Creates the pools. `services` gives, in order, the number of threads that each service
-    /// requests for itself.
-    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = Option<NonZeroUsize>>, wake: &WakeFn) -> Self {
+    /// Creates the pools for services with these options.
+    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = JobOptions>, wake: &WakeFn) -> Self {
         let pool = |threads: usize| WorkerPool::new(threads, limits.max_queued_jobs, Arc::clone(wake));
-        let own = services.map(|threads| Some(pool(threads?.get())));
-        Self { own: own.collect(), shared: pool(limits.workers) }
+        let options: Vec<_> = services.collect();
+        let own = options.iter().map(|service| Some(pool(service.threads?.get()))).collect();
+        Self { own, shared: pool(limits.workers), options }
     }
 
     /// Queues a job. Its output, or its rejection, is returned by [`take_done`](Self::take_done).
     pub(crate) fn start(&mut self, owner: JobOwner, work: JobFn) {
         let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
-        own.unwrap_or(&mut self.shared).start(owner, work);
+        let waits = owner.conn != ConnId::NONE && self.options.get(owner.service.0).is_some_and(|jobs| jobs.wait);
+        own.unwrap_or(&mut self.shared).start(owner, work, waits);
     }
 
     /// Adds the output of a job that took no thread.
@@ -159,7 +162,8 @@ impl WorkerPool {
         Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
-    fn start(&mut self, owner: JobOwner, work: JobFn) {
+    /// Queues a job. One that `waits` is queued however many are queued before it.
+    fn start(&mut self, owner: JobOwner, work: JobFn, waits: bool) {
         let mut state = self.shared.lock();
         if state.idle <= state.queue.queued() && self.threads < self.max_threads {
             match spawn(&self.shared, self.threads) {
@@ -171,7 +175,7 @@ impl WorkerPool {
         }
         let refusal = match self.threads {
             0 => Some(JobError::NoThread),
-            _ => (state.queue.queued() >= self.max_queued).then_some(JobError::Rejected),
+            _ => (state.queue.queued() >= self.max_queued && !waits).then_some(JobError::Rejected),
         };
         if let Some(error) = refusal {
             state.rejected += 1;

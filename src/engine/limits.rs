@@ -117,7 +117,8 @@ pub struct Limits {
     pub max_turn: Duration,
     /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
-    /// Jobs that may wait for a worker thread.
+    /// Jobs that may wait for a worker thread. Those of a service with
+    /// [`jobs_wait`](crate::ServiceOptions::jobs_wait) are not rejected.
     ///
     /// The connections take turns, and the jobs of one connection never have all threads if there
     /// is more than one.

@@ -75,6 +75,8 @@ stats! {
         /// Gauge: bytes of messages that are queued for several connections, each counted once.
         /// With `buffered_bytes` it is the sum that `Limits::max_buffered_bytes` bounds.
         shared_bytes: memory,
+        /// Gauge: timers that services have set and that have not fired.
+        timers: timers,
         /// Gauge: jobs that wait for a worker thread.
         jobs_queued: jobs,
         /// Gauge: jobs that run.

@@ -32,6 +32,10 @@ impl<K> Timers<K> {
         self.due.get(&id)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Returns the earliest deadline.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|(id, _)| id.at())
@@ -98,6 +102,11 @@ impl ServiceTimers {
         while let Some(timer) = self.first_of(conn) {
             self.remove(timer);
         }
+    }
+
+    /// Returns the number of pending timers.
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
     }
 
     /// Returns the earliest deadline of all timers.

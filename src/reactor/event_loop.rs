@@ -41,7 +41,7 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn new(driver: D, mut setup: EngineSetup, wake: &WakeFn) -> Self {
         let clients = setup.clients(|_| 1);
         let EngineSetup { limits, services, inbox, .. } = setup;
-        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.jobs), wake);
         // The first turn looks for posts and finished jobs without waiting for a wake-up.
         let threads = OtherThreads { job_pools, done_jobs: VecDeque::new(), inbox, woken: true };
         let shared = Shared::new(limits, services, driver.sources(), clients, threads, driver.now());
@@ -95,7 +95,6 @@ impl<D: Driver> EventLoop<D> {
         self.remove_closed();
         self.relieve_memory();
         self.note_work(Work::REAP, WorkOwner::Loop);
-        self.shared.worker.stats.shared_bytes = self.shared.memory.batches.bytes();
         self.shared.worker.stats.turns += 1;
         Ok(())
     }
@@ -147,7 +146,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Returns true if this turn has work already, so that the poll must not wait.
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let Shared { ready, threads, turn_end, .. } = &self.shared;
         !ready.is_empty() || threads.woken || turn_end.has_work()
     }

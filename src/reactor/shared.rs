@@ -115,6 +115,8 @@ impl Shared {
     /// Returns the counters, and the gauges and counters that others keep.
     pub(super) fn stats(&self) -> Stats {
         let mut stats = self.worker.stats.clone();
+        stats.shared_bytes = self.memory.batches.bytes();
+        stats.timers = self.timers.len() as u64;
         self.threads.job_pools.add_counts(&mut stats);
         stats.log_lines_left_out = self.worker.pending_actions.warnings.left_out();
         stats

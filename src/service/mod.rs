@@ -28,7 +28,7 @@ pub use context::Context;
 pub(crate) use guarded::GuardedService;
 pub use ids::{ConnId, JobId, ServiceId, TimerId};
 pub use job::{JobError, JobOutput};
-pub(crate) use options::InstanceFactory;
+pub(crate) use options::{InstanceFactory, JobOptions};
 pub use options::{RejectionReply, ServiceOptions};
 pub use panic_policy::PanicPolicy;
 pub use panics::install_panic_hook;

@@ -41,8 +41,8 @@ pub(super) struct ServiceSlot {
 impl ServiceSlot {
     pub(super) fn new(id: ServiceId, registered: RegisteredService) -> io::Result<Self> {
         let RegisteredService { options, service, is_reachable, .. } = registered;
-        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
-        let job_semaphore = job_threads.map(Semaphore::new);
+        let ServiceOptions { name, jobs, rejection, answers_per_second, per_connection, .. } = options;
+        let job_semaphore = jobs.threads.map(Semaphore::new);
         Ok(Self {
             name,
             id,

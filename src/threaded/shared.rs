@@ -168,6 +168,7 @@ impl EngineShared {
         let mut stats = self.routes.stats();
         (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
         stats.shared_bytes = self.memory.batches.bytes();
+        stats.timers = lock(&self.timers).len() as u64;
         self.control.add_job_counts(&mut stats);
         self.jobs.add_to(&mut stats);
         stats.log_lines_left_out = self.warnings.left_out();
@@ -191,7 +192,7 @@ impl ControlRequests {
     fn new(notifier: Arc<Notifier>, limits: &Limits, services: &[RegisteredService]) -> Self {
         let waker = Arc::clone(&notifier);
         let wake: WakeFn = Arc::new(move || waker.notify());
-        let job_pools = WorkerPools::new(limits, services.iter().map(|it| it.options.job_threads), &wake);
+        let job_pools = WorkerPools::new(limits, services.iter().map(|it| it.options.jobs), &wake);
         Self { notifier, drain: AtomicBool::new(false), turn_ends: Mutex::default(), job_pools: Mutex::new(job_pools) }
     }
 

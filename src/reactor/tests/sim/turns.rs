@@ -73,7 +73,8 @@ impl World {
                 return Ok(polled.timeout);
             }
             let is_over = polled.events == 0 && polled.timeout != Some(Duration::ZERO);
-            if is_over && !self.woken.load(Ordering::Relaxed) && !self.script.owes_events() {
+            let has_more = self.event_loop.has_work() || self.woken.load(Ordering::Relaxed);
+            if is_over && !has_more && !self.script.owes_events() {
                 self.is_late = false;
                 return self.check_idle(polled.timeout).map(|()| polled.timeout);
             }
