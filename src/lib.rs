@@ -69,11 +69,21 @@
 #[cfg(not(unix))]
 compile_error!("switchboard requires Unix");
 
+// The program uses the library by its name.
+#[cfg(feature = "fuzzing")]
+extern crate self as switchboard;
+
+#[cfg(feature = "fuzzing")]
+#[allow(dead_code, reason = "the fuzz targets use a part of the program")]
+mod cli;
 #[cfg(feature = "classic")]
 pub mod client;
 mod connection;
 mod engine;
 mod frame;
+#[cfg(all(feature = "cli", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 #[path = "../tests/support/guard.rs"]
 mod guard;

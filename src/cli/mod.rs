@@ -23,4 +23,8 @@ mod transfer;
 mod units;
 mod verbosity;
 
+#[cfg(feature = "fuzzing")]
+#[allow(unused_imports, reason = "the library uses it, the program does not")]
+pub(crate) use commands::serve::fuzz_config;
+#[cfg_attr(feature = "fuzzing", allow(unused_imports, reason = "the program uses it, the library does not"))]
 pub(crate) use run::run;

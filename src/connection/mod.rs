@@ -25,9 +25,10 @@ mod read;
 mod readiness;
 #[cfg(test)]
 mod scripted_frames;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod scripted_state;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the fuzz targets use a part of it"))]
 pub(crate) mod scripted_stream;
 mod state;
 mod step;

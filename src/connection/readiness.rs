@@ -15,7 +15,7 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) const READABLE: Self = Self { readable: true, writable: false };
     pub(crate) const WRITABLE: Self = Self { readable: false, writable: true };
 

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::readiness::{PeerEnd, Readiness};
+#[cfg(test)]
 pub(crate) use super::scripted_frames::{FRAMING, decode_frames, framed};
 pub(crate) use super::scripted_state::ScriptedCall;
 use super::scripted_state::{CloseKind, OwnSide, PeerSide, SocketState};
@@ -270,6 +271,7 @@ impl Stream for ScriptedStream {
 }
 
 /// Returns the frames that a client has received, and checks that no half frame follows them.
+#[cfg(test)]
 pub(crate) fn received(socket: &ScriptedSocket) -> Vec<String> {
     let (payloads, rest) = decode_frames(&socket.written());
     assert_eq!(rest, 0, "half a frame was sent");

@@ -276,7 +276,7 @@ impl<S: Stream> Connection<S> {
         self.jobs > 0
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn readiness(&self) -> Readiness {
         self.readiness
     }

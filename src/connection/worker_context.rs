@@ -17,10 +17,10 @@ use crate::engine::limits::{ACCEPT_PAUSE, Limits};
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, EncodeError, Framing};
 use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
-use crate::service::panics::{CallbackPanic, PanicReport};
+use crate::service::panics::ServicePanic;
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 use crate::service::warning_limit::LineCause;
-use crate::service::{CloseReason, ConnId, OutputBacklog, Peer};
+use crate::service::{CloseReason, ConnId, OutputBacklog, PanicPolicy, Peer};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
 ///
@@ -127,29 +127,34 @@ impl WorkerContext {
         self.warn(service, "datagrams not sent", line);
     }
 
-    /// Counts a panic in a callback of `service` about `peer`, and logs it.
+    /// Counts a panic of `service` in a callback about `peer` or in its job, and logs it. The rate
+    /// limit of warnings does not apply: a service that panics repeatedly is stopped.
     #[cold]
-    pub(crate) fn note_panic(&mut self, service: &str, peer: Option<&Peer>, panic: &CallbackPanic) {
+    pub(crate) fn note_panic(&mut self, service: &str, peer: Option<&Peer>, panic: &ServicePanic) {
         self.stats.panics += 1;
-        let CallbackPanic { callback, report } = panic;
+        let ServicePanic { origin, report, closes, .. } = panic;
+        let closed = if *closes { " closed:" } else { "" };
         match peer {
-            Some(peer) => log::error!("{service} {peer} closed: panic in {callback}: {report}"),
-            None => log::error!("{service} panic in {callback}: {report}"),
+            Some(peer) => log::error!("{service} {peer}{closed} panic in {origin}: {report}"),
+            None => log::error!("{service} panic in {origin}: {report}"),
         }
     }
 
-    /// Counts a panic in a job of `service`, and logs it. The service receives an error.
+    /// Counts a service that is stopped, and logs it.
     #[cold]
-    pub(crate) fn note_job_panic(&mut self, service: &str, report: &PanicReport) {
-        self.stats.panics += 1;
-        self.warn(service, "panic in a job", format_args!("{service} panic in a job: {report}"));
+    pub(crate) fn note_service_stop(&mut self, service: &str) {
+        self.stats.services_stopped += 1;
+        let (panics, window) = (PanicPolicy::MAX_PANICS, PanicPolicy::WINDOW);
+        log::error!(
+            "{service} stopped: {panics} panics within {window:?}. Its listeners and connections are closed; start the \
+             server again to serve it"
+        );
     }
 
-    /// Logs the close of a connection of `service` for the fault of its peer. A panic is logged
-    /// already. `name` is the name
-    /// that the service knows the peer by.
+    /// Logs the close of a connection of `service` for the fault of its peer. A panic and the stop
+    /// of a service are logged already. `name` is the name that the service knows the peer by.
     pub(crate) fn warn_of_close(&self, service: &str, peer: &Peer, name: Option<&str>, reason: &CloseReason) {
-        if matches!(reason, CloseReason::ServicePanicked) {
+        if matches!(reason, CloseReason::ServicePanicked | CloseReason::ServiceStopped) {
             return;
         }
         let of = LineCause { level: Level::Warn, service, event: "connections closed", cause: reason.cause() };
@@ -166,8 +171,8 @@ impl WorkerContext {
         self.warn(service, "frames dropped", format_args!("{service} {peer}{name} frames dropped: {backlog}"));
     }
 
-    /// Logs a turn that took longer than `max_turn`, with the work that took most of it and the time
-    /// of that work.
+    /// Logs a turn that took longer than `max_turn`, with the work that took most of it and the
+    /// time of that work.
     pub(crate) fn warn_of_long_turn(
         &self,
         service: &str,

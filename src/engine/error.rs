@@ -2,6 +2,7 @@
 
 use std::{fmt, io};
 
+use crate::engine::stats::Stats;
 use crate::net::Endpoint;
 
 /// The reason why an engine could not start, or had to stop.
@@ -28,6 +29,12 @@ pub enum Error {
     Poll(io::Error),
     /// A thread that the engine requires could not be started.
     Thread(io::Error),
+    /// Every service that peers can reach was stopped, because it panicked repeatedly. The engine
+    /// has drained.
+    ServicesStopped {
+        /// The engine's counters at its end.
+        stats: Box<Stats>,
+    },
 }
 
 impl fmt::Display for Error {
@@ -66,6 +73,9 @@ impl fmt::Display for Error {
             Self::Limits { name, requirement } => write!(f, "invalid limit: {name} {requirement}"),
             Self::Poll(source) => write!(f, "poll failed: {source}"),
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
+            Self::ServicesStopped { .. } => {
+                f.write_str("every service was stopped after repeated panics; the log has their place")
+            }
         }
     }
 }
@@ -76,7 +86,7 @@ impl std::error::Error for Error {
             Self::Bind { source, .. } | Self::Attach(source) | Self::Poll(source) | Self::Thread(source) => {
                 Some(source)
             }
-            Self::Limits { .. } => None,
+            Self::Limits { .. } | Self::ServicesStopped { .. } => None,
         }
     }
 }

@@ -61,14 +61,14 @@ impl<J> JobQueue<J> {
     }
 
     /// Makes the first `turns` clients the last, for a test that chooses the order.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn skip_turns(&mut self, turns: usize) {
         let clients = self.turns.len().max(1);
         self.turns.rotate_left(turns % clients);
     }
 
     /// Returns the jobs that wait, in no order.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &J> {
         self.clients.values().flat_map(|jobs| &jobs.waiting)
     }
@@ -89,6 +89,16 @@ impl<J> JobQueue<J> {
         } else if had_to_wait {
             self.turns.push_back(client);
         }
+    }
+
+    /// Removes and returns the jobs of a service that wait.
+    pub(crate) fn take_waiting_of(&mut self, service: ServiceId) -> Vec<J> {
+        let of_service = self.clients.iter_mut().filter(|((owner, _), _)| *owner == service);
+        let taken: Vec<J> = of_service.flat_map(|(_, jobs)| jobs.waiting.drain(..)).collect();
+        self.turns.retain(|(owner, _)| *owner != service);
+        self.clients.retain(|_, jobs| jobs.running > 0 || !jobs.waiting.is_empty());
+        self.queued -= taken.len();
+        taken
     }
 
     /// Discards the jobs that wait.
@@ -157,6 +167,23 @@ mod tests {
         let mut queue = JobQueue::new(2);
         (0..3).for_each(|job| queue.push((ServiceId(0), ConnId::NONE), job));
         assert_eq!([(); 3].map(|()| queue.pop()), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn the_waiting_jobs_of_one_service_are_taken() {
+        const OTHER: Client = (ServiceId(1), ConnId(1));
+        let mut queue = JobQueue::new(1);
+        for (client, job) in [(ONE, 10), (ONE, 11), (OTHER, 20), (TWO, 12)] {
+            queue.push(client, job);
+        }
+        assert_eq!(queue.pop(), Some(10));
+        let mut taken = queue.take_waiting_of(ServiceId(0));
+        taken.sort_unstable();
+        assert_eq!((taken, queue.queued()), (vec![11, 12], 1));
+        queue.ended(ONE);
+        assert_eq!((queue.pop(), queue.pop()), (Some(20), None));
+        queue.ended(OTHER);
+        assert!(queue.clients.is_empty() && queue.turns.is_empty());
     }
 
     #[test]

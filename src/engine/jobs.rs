@@ -5,7 +5,6 @@
 //! engine whose services offload no work starts no worker thread.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
@@ -14,6 +13,7 @@ use crate::engine::job_queue::{Client, JobQueue};
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::engine::threads;
+use crate::service::JobOptions;
 use crate::service::context::JobFn;
 use crate::service::warning_limit::log_limited;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
@@ -42,26 +42,41 @@ pub(crate) struct WorkerPools {
     shared: WorkerPool,
     /// One entry per service; `None` if it uses the shared pool.
     own: Vec<Option<WorkerPool>>,
+    /// One entry per service.
+    options: Vec<JobOptions>,
 }
 
 impl WorkerPools {
-    /// Creates the pools. `services` gives, in order, the number of threads that each service
-    /// requests for itself.
-    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = Option<NonZeroUsize>>, wake: &WakeFn) -> Self {
+    /// Creates the pools for services with these options.
+    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = JobOptions>, wake: &WakeFn) -> Self {
         let pool = |threads: usize| WorkerPool::new(threads, limits.max_queued_jobs, Arc::clone(wake));
-        let own = services.map(|threads| Some(pool(threads?.get())));
-        Self { own: own.collect(), shared: pool(limits.workers) }
+        let options: Vec<_> = services.collect();
+        let own = options.iter().map(|service| Some(pool(service.threads?.get()))).collect();
+        Self { own, shared: pool(limits.workers), options }
     }
 
     /// Queues a job. Its output, or its rejection, is returned by [`take_done`](Self::take_done).
     pub(crate) fn start(&mut self, owner: JobOwner, work: JobFn) {
         let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
-        own.unwrap_or(&mut self.shared).start(owner, work);
+        let waits = owner.conn != ConnId::NONE && self.options.get(owner.service.0).is_some_and(|jobs| jobs.wait);
+        own.unwrap_or(&mut self.shared).start(owner, work, waits);
     }
 
     /// Adds the output of a job that took no thread.
     pub(crate) fn add_done(&mut self, owner: JobOwner, output: JobOutput) {
         self.shared.shared.lock().done.push((owner, output));
+    }
+
+    /// Rejects the queued jobs of a service that is stopped. Its running jobs go on.
+    pub(crate) fn reject_queued(&self, service: ServiceId) {
+        for pool in [&self.shared].into_iter().chain(self.own.iter().flatten()) {
+            let mut state = pool.shared.lock();
+            let jobs = state.queue.take_waiting_of(service);
+            state.rejected += jobs.len() as u64;
+            state.done.extend(jobs.iter().map(|(owner, _)| (*owner, JobOutput::refused(JobError::Rejected))));
+            // What the jobs have captured is dropped without the lock.
+            drop(state);
+        }
     }
 
     /// Adds the numbers of queued, running and rejected jobs to `stats`.
@@ -76,7 +91,7 @@ impl WorkerPools {
 
     /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
     /// of its own with [`run_queued`](Self::run_queued).
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn remove_threads(&mut self) {
         for pool in self.own.iter_mut().flatten().chain([&mut self.shared]) {
             pool.threads = pool.max_threads;
@@ -84,13 +99,13 @@ impl WorkerPools {
     }
 
     /// Returns the bytes that the jobs of some connections hold, without the jobs that are running.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn bytes_of(&self, owns: impl Fn(ConnId) -> bool) -> usize {
         self.own.iter().flatten().chain([&self.shared]).map(|pool| pool.shared.bytes_of(&owns)).sum()
     }
 
     /// Runs one queued job: the next after `pick` turns. Returns false if none is queued.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn run_queued(&self, pick: usize) -> bool {
         let mut pools = self.own.iter().flatten().chain([&self.shared]);
         pools.any(|pool| {
@@ -147,7 +162,8 @@ impl WorkerPool {
         Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
-    fn start(&mut self, owner: JobOwner, work: JobFn) {
+    /// Queues a job. One that `waits` is queued however many are queued before it.
+    fn start(&mut self, owner: JobOwner, work: JobFn, waits: bool) {
         let mut state = self.shared.lock();
         if state.idle <= state.queue.queued() && self.threads < self.max_threads {
             match spawn(&self.shared, self.threads) {
@@ -159,7 +175,7 @@ impl WorkerPool {
         }
         let refusal = match self.threads {
             0 => Some(JobError::NoThread),
-            _ => (state.queue.queued() >= self.max_queued).then_some(JobError::Rejected),
+            _ => (state.queue.queued() >= self.max_queued && !waits).then_some(JobError::Rejected),
         };
         if let Some(error) = refusal {
             state.rejected += 1;
@@ -196,7 +212,7 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     fn bytes_of(&self, owns: impl Fn(ConnId) -> bool) -> usize {
         let state = self.lock();
         let owners = state.queue.waiting().map(|(owner, _)| owner).chain(state.done.iter().map(|(owner, _)| owner));

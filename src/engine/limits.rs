@@ -97,7 +97,8 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// The policy for a peer that reads too slowly.
     pub slow_consumer: SlowConsumer,
-    /// The policy for a panic in a callback of a service.
+    /// The policy for a panic in a callback of a service. A service that panics
+    /// [`PanicPolicy::MAX_PANICS`] times within [`PanicPolicy::WINDOW`] is stopped.
     pub panic: PanicPolicy,
     /// Connections that the kernel queues until they are accepted, see listen(2).
     pub backlog: u32,
@@ -116,7 +117,8 @@ pub struct Limits {
     pub max_turn: Duration,
     /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
-    /// Jobs that may wait for a worker thread.
+    /// Jobs that may wait for a worker thread. Those of a service with
+    /// [`jobs_wait`](crate::ServiceOptions::jobs_wait) are not rejected.
     ///
     /// The connections take turns, and the jobs of one connection never have all threads if there
     /// is more than one.

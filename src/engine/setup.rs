@@ -36,6 +36,8 @@ pub(crate) struct RegisteredService {
     pub(crate) stride: u32,
     /// Connections of it are accepted.
     has_listener: bool,
+    /// Peers can reach it: it has a listener, a UDP socket or a console.
+    pub(crate) is_reachable: bool,
 }
 
 /// An engine that is being set up, without its sockets.
@@ -60,7 +62,8 @@ impl EngineSetup {
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
         let service = GuardedService::new(Box::new(service), self.limits.panic);
-        self.services.push(RegisteredService { options, service, stride: START_STRIDE, has_listener: false });
+        let (stride, has_listener, is_reachable) = (START_STRIDE, false, false);
+        self.services.push(RegisteredService { options, service, stride, has_listener, is_reachable });
         ServiceId(self.services.len() - 1)
     }
 
@@ -75,6 +78,7 @@ impl EngineSetup {
         let registered = services.get_mut(service.0).ok_or_else(unknown_service);
         let bound = registered.and_then(|registered| {
             registered.has_listener |= !matches!(endpoint, Endpoint::Udp(_));
+            registered.is_reachable = true;
             bind(limits)
         });
         bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
@@ -111,8 +115,10 @@ impl EngineSetup {
     }
 
     /// Calls `open` to attach a console. Fails if the service is of another engine.
-    pub(crate) fn attach(&self, service: ServiceId, open: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
-        self.services.get(service.0).ok_or_else(unknown_service).and_then(|_| open()).map_err(Error::Attach)
+    pub(crate) fn attach(&mut self, service: ServiceId, open: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+        let registered = self.services.get_mut(service.0).ok_or_else(unknown_service).map_err(Error::Attach)?;
+        registered.is_reachable = true;
+        open().map_err(Error::Attach)
     }
 }
 

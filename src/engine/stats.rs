@@ -75,6 +75,8 @@ stats! {
         /// Gauge: bytes of messages that are queued for several connections, each counted once.
         /// With `buffered_bytes` it is the sum that `Limits::max_buffered_bytes` bounds.
         shared_bytes: memory,
+        /// Gauge: timers that services have set and that have not fired.
+        timers: timers,
         /// Gauge: jobs that wait for a worker thread.
         jobs_queued: jobs,
         /// Gauge: jobs that run.
@@ -118,6 +120,8 @@ stats! {
         jobs_refused: jobs,
         /// Panics in callbacks and jobs of services.
         panics: faults,
+        /// Services stopped because they panicked repeatedly, see `PanicPolicy::MAX_PANICS`.
+        services_stopped: faults,
         /// Lines about peers that the log's rate limit has left out.
         log_lines_left_out: log,
         /// Turns of the event loop; on `Threaded`, of the loops of all threads.

@@ -32,6 +32,10 @@ impl<K> Timers<K> {
         self.due.get(&id)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Returns the earliest deadline.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|(id, _)| id.at())
@@ -100,6 +104,11 @@ impl ServiceTimers {
         }
     }
 
+    /// Returns the number of pending timers.
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Returns the earliest deadline of all timers.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.due.next_deadline()
@@ -125,7 +134,7 @@ impl ServiceTimers {
     }
 
     /// Returns the number of timers that belong to connections.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of_connections(&self) -> usize {
         self.by_conn.iter().filter(|(conn, _)| *conn != ConnId::NONE).count()
     }

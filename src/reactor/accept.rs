@@ -30,7 +30,7 @@ impl<D: Driver> EventLoop<D> {
         let most = if is_retrying { 1 } else { self.shared.worker.limits.accept_budget };
         let mut budget = self.shared.budget(1);
         for _ in 0..most {
-            if !self.shared.is_serving() {
+            if !self.shared.is_serving() || self.shared.is_stopped(service) {
                 return;
             }
             if !budget.has_time(|| self.driver.now()) {
@@ -108,6 +108,10 @@ impl<D: Driver> EventLoop<D> {
     /// Opens a connection for each console that was attached before the loop ran.
     pub(super) fn attach_consoles(&mut self) {
         for AttachedConsole { stream, service, framing } in self.driver.take_consoles() {
+            // Posts may have stopped it already.
+            if self.shared.is_stopped(service) {
+                continue;
+            }
             let Some(key) = self.register_connection(stream, Peer::Console, service, framing) else { continue };
             self.open_connection(key, &Peer::Console, service);
         }
@@ -140,7 +144,7 @@ impl<D: Driver> EventLoop<D> {
         self.shared.worker.stats.open += 1;
         self.shared.admission.clients.add(peer, service);
         log::debug!("{} {peer} opened", self.shared.service_name(service));
-        self.call_service(Work::OPEN, service, ConnId(key), |service, cx| service.on_open(cx, peer));
+        self.call_service(Work::OPEN, service, ConnId(key), |service, cx| _ = service.on_open(cx, peer));
     }
 
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.

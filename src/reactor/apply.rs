@@ -88,6 +88,8 @@ impl Shared {
                 Action::Panicked(panic) => {
                     let peer = targets.current.as_ref().map(|conn| conn.peer());
                     self.worker.note_panic(name_of(&self.services, service), peer, &panic);
+                    // At the turn's end, when no callback is under way.
+                    self.turn_end.stopped_services.extend(panic.stops_service.then_some(service));
                 }
             }
         }

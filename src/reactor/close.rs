@@ -1,18 +1,21 @@
-//! The end of connections, in the order `begin_close`, `deliver_closes`, `remove_closed`; and the
-//! end of the loop, by a drain or a stop.
+//! The end of connections, in the order `begin_close`, `deliver_closes`, `remove_closed`; the end
+//! of a service that panics repeatedly; and the end of the loop, by a drain or a stop.
 
 use std::time::Duration;
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
+use super::shared::{Shared, name_of};
 use super::state::AcceptState;
 use super::timers::DRAIN_KEY;
 use super::turn_meter::WorkOwner;
+use crate::connection::Phase;
 use crate::engine::budget::Budget;
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
+use crate::engine::setup::RegisteredService;
 use crate::frame::plural::counted;
-use crate::service::{CloseReason, ConnId};
+use crate::service::{CloseReason, ConnId, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
     /// Calls `on_close` for each connection that has begun to close. These callbacks may close
@@ -58,6 +61,42 @@ impl<D: Driver> EventLoop<D> {
         shared.resume_all_listeners();
     }
 
+    /// Stops the services that have panicked repeatedly. The guard makes no callback of them any
+    /// more, except `on_close`.
+    pub(super) fn stop_services(&mut self) {
+        while let Some(service) = self.shared.turn_end.stopped_services.pop() {
+            self.stop_service(service);
+        }
+    }
+
+    /// Closes the listeners, UDP sockets and connections of a stopped service. If peers can reach
+    /// no other service, the loop drains. A drain under way ends the connections by itself.
+    #[cold]
+    fn stop_service(&mut self, service: ServiceId) {
+        let name = name_of(&self.shared.services, service);
+        self.shared.worker.note_service_stop(name);
+        self.shared.threads.job_pools.reject_queued(service);
+        self.shared.threads.woken = true;
+        if !self.shared.is_serving() {
+            return;
+        }
+        for number in 0..self.shared.sources.len() {
+            if self.shared.sources.get(number).is_some_and(|state| state.source.service == service) {
+                self.send_datagrams(number);
+                self.shared.close_source(&mut self.driver, number);
+            }
+        }
+        let Self { connections, shared, .. } = self;
+        for (key, conn) in connections.iter_mut() {
+            if conn.service() == service && conn.phase() == Phase::Open {
+                shared.begin_close(key, conn, CloseReason::ServiceStopped);
+            }
+        }
+        let is_served = |it: &RegisteredService| it.is_reachable && !it.service.history().is_stopped();
+        shared.all_stopped = !shared.services.iter().any(is_served);
+        shared.drain_requested = shared.all_stopped;
+    }
+
     /// Begins the drain that a callback has requested.
     #[inline]
     pub(super) fn drain_if_requested(&mut self) {
@@ -81,12 +120,10 @@ impl<D: Driver> EventLoop<D> {
             counted(shared.worker.stats.open, "connection", "connections"),
             shared.worker.limits.drain_timeout
         );
-        for (number, state) in shared.sources.iter_mut().enumerate() {
+        for number in 0..shared.sources.len() {
             // UDP sockets stay open for the datagrams that are still to be sent. None is received.
-            if matches!(state.source.kind, SourceKind::Listener(_)) {
-                driver.close_source(number);
-                state.readiness.readable = false;
-                state.accepting = AcceptState::Accepting;
+            if shared.sources.get(number).is_some_and(|state| matches!(state.source.kind, SourceKind::Listener(_))) {
+                shared.close_source(driver, number);
             }
         }
         for (key, conn) in connections.iter_mut() {
@@ -119,6 +156,21 @@ impl<D: Driver> EventLoop<D> {
     fn begin_close_all(&mut self) {
         for (key, conn) in self.connections.iter_mut() {
             self.shared.begin_close(key, conn, CloseReason::ShuttingDown);
+        }
+    }
+}
+
+impl Shared {
+    /// Closes a listener or UDP socket. What the socket has not taken is dropped.
+    fn close_source(&mut self, driver: &mut impl Driver, number: usize) {
+        let Some(state) = self.sources.get_mut(number) else { return };
+        driver.close_source(number);
+        state.source.kind = SourceKind::Closed;
+        state.readiness.readable = false;
+        state.accepting = AcceptState::Accepting;
+        self.admission.note_served(number);
+        if let Some(socket) = self.udp.sockets.get_mut(number) {
+            self.worker.stats.datagrams_dropped += std::mem::take(&mut socket.outgoing).len() as u64;
         }
     }
 }

@@ -11,13 +11,14 @@ use std::io;
 use std::time::Duration;
 
 use super::driver::{Driver, PollCoverage, WAKE_KEY};
-use super::shared::{PHASE_SHARES, Shared, name_of};
+use super::shared::{PHASE_SHARES, Shared};
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY};
 use super::turn_meter::WorkOwner;
 use crate::connection::{Connection, DeadlineCheck};
+use crate::engine::error::Error;
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::lag::Work;
@@ -40,7 +41,7 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn new(driver: D, mut setup: EngineSetup, wake: &WakeFn) -> Self {
         let clients = setup.clients(|_| 1);
         let EngineSetup { limits, services, inbox, .. } = setup;
-        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.jobs), wake);
         // The first turn looks for posts and finished jobs without waiting for a wake-up.
         let threads = OtherThreads { job_pools, done_jobs: VecDeque::new(), inbox, woken: true };
         let shared = Shared::new(limits, services, driver.sources(), clients, threads, driver.now());
@@ -48,7 +49,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Runs the loop until it is stopped, or drained and its last connection is closed.
-    pub(super) fn run(mut self) -> io::Result<Stats> {
+    pub(super) fn run(mut self) -> Result<Stats, Error> {
         // A drain or stop that was asked for before the loop ran takes effect before it begins.
         self.handle_inbox();
         self.drain_if_requested();
@@ -56,11 +57,12 @@ impl<D: Driver> EventLoop<D> {
             self.attach_consoles();
         }
         while self.is_running() {
-            self.run_turn()?;
+            self.run_turn().map_err(Error::Poll)?;
         }
         self.close_all();
         self.shared.worker.pending_actions.warnings.report_all();
-        Ok(self.shared.stats())
+        let stats = self.shared.stats();
+        if self.shared.all_stopped { Err(Error::ServicesStopped { stats: Box::new(stats) }) } else { Ok(stats) }
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -86,13 +88,13 @@ impl<D: Driver> EventLoop<D> {
             self.deliver_jobs();
             self.handle_inbox();
         }
-        // 8: deliver closes, call on_turn_end and on_dropped, flush what others have queued.
+        // 8: stop services, deliver closes, call on_turn_end and on_dropped, flush what others have
+        // queued.
         self.finish_turn(self.shared.budget(PHASE_SHARES));
         // 9: free what is over, and resume what waited for that.
         self.remove_closed();
         self.relieve_memory();
         self.note_work(Work::REAP, WorkOwner::Loop);
-        self.shared.worker.stats.shared_bytes = self.shared.memory.batches.bytes();
         self.shared.worker.stats.turns += 1;
         Ok(())
     }
@@ -144,7 +146,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Returns true if this turn has work already, so that the poll must not wait.
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let Shared { ready, threads, turn_end, .. } = &self.shared;
         !ready.is_empty() || threads.woken || turn_end.has_work()
     }
@@ -220,11 +222,7 @@ impl<D: Driver> EventLoop<D> {
         let OtherThreads { job_pools, done_jobs, .. } = &mut self.shared.threads;
         done_jobs.extend(job_pools.take_done());
         let mut budget = self.shared.budget(1);
-        while let Some((owner, mut output)) = self.shared.threads.done_jobs.pop_front() {
-            if let Some(report) = output.take_panic() {
-                let Shared { services, worker, .. } = &mut self.shared;
-                worker.note_job_panic(name_of(services, owner.service), &report);
-            }
+        while let Some((owner, output)) = self.shared.threads.done_jobs.pop_front() {
             if let Some(conn) = self.connections.get_mut(owner.conn.0) {
                 conn.job_ended(owner.bytes);
             } else {

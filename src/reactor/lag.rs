@@ -56,6 +56,7 @@ impl<D: Driver> EventLoop<D> {
         match source.kind {
             SourceKind::Listener(_) => self.note_work(Work::ACCEPT, WorkOwner::Service(source.service)),
             SourceKind::Udp { .. } => self.note_work(Work::DATAGRAMS, WorkOwner::Service(source.service)),
+            SourceKind::Closed => {}
             SourceKind::CommandPipe(_) => self.note_work(Work::COMMAND, WorkOwner::Loop),
         }
     }

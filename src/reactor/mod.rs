@@ -16,6 +16,15 @@ mod driver;
 mod event_loop;
 mod lag;
 mod memory;
+#[cfg(any(test, feature = "fuzzing"))]
+mod scripted_check;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the fuzz targets use a part of it"))]
+mod scripted_driver;
+#[cfg(all(feature = "cli", any(test, feature = "fuzzing")))]
+pub(crate) mod scripted_loop;
+#[cfg(any(test, feature = "fuzzing"))]
+mod scripted_source;
 mod shared;
 mod state;
 mod step;
@@ -169,7 +178,8 @@ impl Reactor {
     /// loop's counters.
     ///
     /// # Errors
-    /// [`Error::Poll`] if polling fails. Nothing that a peer does ends the loop.
+    /// [`Error::Poll`] if polling fails. [`Error::ServicesStopped`] if every service that peers can
+    /// reach was stopped, because it panicked repeatedly. Nothing else that a peer does ends the loop.
     ///
     /// # Panics
     /// If a callback of a service panics and [`Limits::panic`] is
@@ -177,7 +187,7 @@ impl Reactor {
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
         let driver = MioDriver::new(self.sources);
-        EventLoop::new(driver, self.setup, &wake).run().map_err(Error::Poll)
+        EventLoop::new(driver, self.setup, &wake).run()
     }
 }
 

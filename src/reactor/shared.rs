@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) meter: TurnMeter,
     pub(super) backlog: EventBacklog,
     pub(super) run_state: RunState,
+    /// Every service that peers can reach was stopped, and the loop drains because of it.
+    pub(super) all_stopped: bool,
     /// A callback requested a drain, which begins when the step of the callback is over.
     pub(super) drain_requested: bool,
 }
@@ -90,6 +92,7 @@ impl Shared {
             meter: TurnMeter::new(start),
             backlog: EventBacklog::default(),
             run_state: RunState::Serving,
+            all_stopped: false,
             drain_requested: false,
         }
     }
@@ -97,6 +100,11 @@ impl Shared {
     /// Returns true if the loop accepts connections and requests.
     pub(super) fn is_serving(&self) -> bool {
         self.run_state == RunState::Serving && !self.drain_requested
+    }
+
+    /// Returns true if a service is stopped, because it has panicked repeatedly.
+    pub(super) fn is_stopped(&self, service: ServiceId) -> bool {
+        self.services.get(service.0).is_some_and(|registered| registered.service.history().is_stopped())
     }
 
     /// Returns the name of a service for the log.
@@ -107,6 +115,8 @@ impl Shared {
     /// Returns the counters, and the gauges and counters that others keep.
     pub(super) fn stats(&self) -> Stats {
         let mut stats = self.worker.stats.clone();
+        stats.shared_bytes = self.memory.batches.bytes();
+        stats.timers = self.timers.len() as u64;
         self.threads.job_pools.add_counts(&mut stats);
         stats.log_lines_left_out = self.worker.pending_actions.warnings.left_out();
         stats

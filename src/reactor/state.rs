@@ -122,12 +122,12 @@ impl ReadyQueue {
         self.fresh.is_empty() && self.continued.is_empty()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn contains(&self, key: usize) -> bool {
         self.iter().any(|queued| *queued == key)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn iter(&self) -> impl Iterator<Item = &usize> {
         self.fresh.iter().chain(&self.continued)
     }
@@ -142,7 +142,7 @@ pub(super) struct SourceState {
     pub(super) accepting: AcceptState,
 }
 
-/// The state of a listener. Other sources stay in the first.
+/// The state of a listener. Other sources and closed ones stay in the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AcceptState {
     Accepting,
@@ -292,6 +292,8 @@ pub(super) struct TurnEnd {
     pub(super) requested: Vec<ServiceId>,
     /// `on_shutdown` has to be called.
     pub(super) shutdown: bool,
+    /// Services to stop, because they have panicked repeatedly.
+    pub(super) stopped_services: Vec<ServiceId>,
     /// Dropped batches to report, with the key of the connection that they were for.
     pub(super) dropped: Vec<(usize, DroppedBatch)>,
     /// Services that requested `on_turn_end` for the next turn.

@@ -70,6 +70,7 @@ impl<D: Driver> EventLoop<D> {
         match state.source.kind {
             SourceKind::Listener(framing) => self.accept(number, framing),
             SourceKind::Udp { .. } => self.step_udp(number),
+            SourceKind::Closed => {}
             SourceKind::CommandPipe(command) => {
                 self.driver.clear_wakeup(number);
                 self.run_command(command);

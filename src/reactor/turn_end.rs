@@ -1,5 +1,6 @@
-//! Step 8, the end of a turn: deliver closes, call `on_turn_end` and `on_dropped`, then flush the
-//! output that callbacks have queued for other connections.
+//! Step 8, the end of a turn: stop services that have panicked repeatedly, deliver closes, call
+//! `on_turn_end` and `on_dropped`, then flush the output that callbacks have queued for other
+//! connections.
 //!
 //! Each of these may make callbacks, and a callback may give more to do, so the step repeats. It
 //! ends because a connection closes once, and because two things wait for the next turn: an
@@ -24,12 +25,14 @@ impl<D: Driver> EventLoop<D> {
             // `on_close` for that runs within this turn: the output it queues for other connections
             // must not wait for an event.
             self.close_largest_if_exceeded();
+            self.stop_services();
             self.deliver_closes();
             self.drain_if_requested();
             if !(self.call_on_shutdown()
                 || self.call_on_turn_end()
                 || self.call_on_dropped()
                 || self.flush_dirty(&mut budget))
+                && self.shared.turn_end.stopped_services.is_empty()
             {
                 break;
             }

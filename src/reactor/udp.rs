@@ -85,7 +85,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Sends the queued datagrams, as far as the socket takes them.
-    fn send_datagrams(&mut self, number: usize) {
+    pub(super) fn send_datagrams(&mut self, number: usize) {
         let Self { driver, shared: Shared { sources, udp, worker, .. }, .. } = self;
         let (Some(socket), Some(state)) = (udp.sockets.get_mut(number), sources.get_mut(number)) else { return };
         let outgoing = &mut socket.outgoing;
@@ -146,7 +146,8 @@ impl Shared {
 
     fn may_receive_datagrams(&self, number: usize) -> bool {
         let all_sent = self.udp.sockets.get(number).is_some_and(|socket| socket.outgoing.is_empty());
-        self.is_serving() && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
+        let state = self.sources.get(number).filter(|state| state.readiness.readable);
+        self.is_serving() && all_sent && state.is_some_and(|state| !self.is_stopped(state.source.service))
     }
 
     fn clear_readable(&mut self, number: usize) {

@@ -62,6 +62,12 @@ pub enum CloseReason {
     BufferBudget(usize),
     /// A callback of the service about this connection has panicked.
     ServicePanicked,
+    /// The service was stopped, because it has panicked [`PanicPolicy::MAX_PANICS`] times within
+    /// [`PanicPolicy::WINDOW`].
+    ///
+    /// [`PanicPolicy::MAX_PANICS`]: crate::PanicPolicy::MAX_PANICS
+    /// [`PanicPolicy::WINDOW`]: crate::PanicPolicy::WINDOW
+    ServiceStopped,
     /// The engine is stopping.
     ShuttingDown,
     /// The service closed the connection, with its own text.
@@ -111,6 +117,7 @@ impl CloseReason {
             Self::NoThread => "no thread",
             Self::BufferBudget(_) => "memory limit",
             Self::ServicePanicked => "panic",
+            Self::ServiceStopped => "service stopped",
             Self::ShuttingDown => "shutdown",
             Self::Service(_) => "closed by the service",
         }
@@ -156,6 +163,7 @@ impl fmt::Display for CloseReason {
                 write!(f, "server is short of memory: its connections hold {limit} bytes, the most they may")
             }
             Self::ServicePanicked => f.write_str("the service failed"),
+            Self::ServiceStopped => f.write_str("the service was stopped after repeated panics"),
             Self::ShuttingDown => f.write_str("server is shutting down"),
             Self::Service(text) => f.write_str(text),
         }

@@ -17,7 +17,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
-use super::panics::CallbackPanic;
+use super::panics::ServicePanic;
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
 use super::warning_limit::{LineCause, WarningLimit};
@@ -124,8 +124,8 @@ pub(crate) enum Action {
     RequestStats(JobId),
     NotifyWritable,
     Drain,
-    /// The callback has panicked.
-    Panicked(Box<CallbackPanic>),
+    /// The callback or its job has panicked.
+    Panicked(Box<ServicePanic>),
 }
 
 /// A job: work that may block.

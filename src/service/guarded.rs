@@ -5,13 +5,15 @@
 //! callback was about. So both engines handle it where they handle any action, and nothing is left
 //! half done.
 //!
+//! A service that panics repeatedly is stopped: the guard makes no callback of it any more, except
+//! `on_close`, and the action tells the engine to close what the service has.
+//!
 //! What the callback requested before its panic is still done, as if it had returned there. The
 //! state of the service counts on it: a timer whose id it has stored, a message that it has
 //! numbered.
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use super::callbacks::{Message, Service};
 use super::close_reason::CloseReason;
@@ -19,69 +21,62 @@ use super::context::{Action, Context};
 use super::ids::{ConnId, JobId, TimerId};
 use super::job::JobOutput;
 use super::options::InstanceFactory;
-use super::panics::{CallbackPanic, PanicReport, catch};
+use super::panic_history::PanicHistory;
+use super::panic_policy::PanicPolicy;
+use super::panics::{PanicReport, ServicePanic, catch};
 use super::peer::Peer;
 use crate::frame::BatchId;
 
-/// The policy for a panic in a callback.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PanicPolicy {
-    /// Closes the connection that the callback was about; the engine goes on.
-    #[default]
-    Close,
-    /// Ends the engine: the panic continues in the thread that runs it.
-    Abort,
-}
-
-impl PanicPolicy {
-    /// The policies with their names on the command line.
-    pub const NAMES: [(&'static str, Self); 2] = [("close", Self::Close), ("abort", Self::Abort)];
-}
-
-impl FromStr for PanicPolicy {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, policy)| *policy).ok_or("write close or abort")
-    }
-}
-
-impl fmt::Display for PanicPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Self::NAMES.iter().find(|(_, policy)| policy == self);
-        f.write_str(found.map_or("", |(name, _)| name))
-    }
-}
+/// The origin of a panic outside the callbacks.
+const JOB: &str = "a job";
 
 /// A service or an instance of it.
 pub(crate) struct GuardedService {
     service: Box<dyn Service + Send>,
     policy: PanicPolicy,
+    history: Arc<PanicHistory>,
     /// The panic of the factory that was to make this instance.
     failure: Option<PanicReport>,
 }
 
 impl GuardedService {
     pub(crate) fn new(service: Box<dyn Service + Send>, policy: PanicPolicy) -> Self {
-        Self { service, policy, failure: None }
+        Self { service, policy, history: Arc::default(), failure: None }
     }
 
     /// Returns the instance that `factory` makes. If the factory panics, opening its connection
-    /// closes it.
-    pub(crate) fn instance(factory: &InstanceFactory, policy: PanicPolicy) -> Self {
-        if policy == PanicPolicy::Abort {
-            return Self::new(factory(), policy);
-        }
-        match catch(factory) {
-            Ok(service) => Self::new(service, policy),
-            Err(report) => Self { service: Box::new(NoService), policy, failure: Some(report) },
-        }
+    /// closes it. All instances of a service share its `history`.
+    pub(crate) fn instance(factory: &InstanceFactory, policy: PanicPolicy, history: &Arc<PanicHistory>) -> Self {
+        let made = if policy == PanicPolicy::Abort { Ok(factory()) } else { catch(factory) };
+        let (service, failure) = match made {
+            Ok(service) => (service, None),
+            Err(report) => (Box::new(NoService) as _, Some(report)),
+        };
+        Self { service, policy, history: Arc::clone(history), failure }
     }
 
-    /// Makes a callback. Returns the default if it panics.
+    pub(crate) fn history(&self) -> &Arc<PanicHistory> {
+        &self.history
+    }
+
+    /// Makes a callback, unless the service is stopped. Returns the default if it is, and if the
+    /// callback panics.
     #[inline]
     fn call<R: Default>(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>) -> R,
+    ) -> R {
+        if self.history.is_stopped() {
+            return R::default();
+        }
+        self.call_always(cx, name, callback)
+    }
+
+    /// Makes a callback, also of a stopped service.
+    #[inline]
+    fn call_always<R: Default>(
         &mut self,
         cx: &mut Context<'_>,
         name: &'static str,
@@ -94,17 +89,35 @@ impl GuardedService {
         match catch(|| callback(service, cx)) {
             Ok(result) => result,
             Err(report) => {
-                request_close(cx, name, report);
+                self.note_panic(cx, name, report);
                 R::default()
             }
         }
     }
 
-    pub(crate) fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
-        if let Some(report) = self.failure.take() {
-            request_close(cx, "the factory of instances", report);
+    /// Requests that the engine logs a panic, and closes the connection that its callback was
+    /// about. A job's panic closes none, because the service receives an error.
+    #[cold]
+    fn note_panic(&self, cx: &mut Context<'_>, origin: &'static str, report: PanicReport) {
+        let closes = cx.conn != ConnId::NONE && origin != JOB;
+        let stops_service = self.history.note(cx.clock.timestamp);
+        cx.pending.actions.push(Action::Panicked(Box::new(ServicePanic { origin, report, closes, stops_service })));
+        if closes {
+            cx.pending.actions.push(Action::Close(cx.conn, CloseReason::ServicePanicked));
         }
-        self.call(cx, "on_open", |service, cx| service.on_open(cx, peer));
+    }
+
+    /// Opens a connection. Returns false if the service does not learn of it, because the service
+    /// is stopped; then no `on_close` is due either.
+    pub(crate) fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) -> bool {
+        if let Some(report) = self.failure.take() {
+            self.note_panic(cx, "the factory of instances", report);
+        }
+        let is_serving = !self.history.is_stopped();
+        if is_serving {
+            self.call_always(cx, "on_open", |service, cx| service.on_open(cx, peer));
+        }
+        is_serving
     }
 
     #[inline]
@@ -125,7 +138,10 @@ impl GuardedService {
         self.call(cx, "on_timer", |service, cx| service.on_timer(cx, timer));
     }
 
-    pub(crate) fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
+    pub(crate) fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, mut output: JobOutput) {
+        if let Some(report) = output.take_panic() {
+            self.note_panic(cx, JOB, report);
+        }
         self.call(cx, "on_job", |service, cx| service.on_job(cx, job, output));
     }
 
@@ -151,7 +167,7 @@ impl GuardedService {
     }
 
     pub(crate) fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
-        self.call(cx, "on_close", |service, cx| service.on_close(cx, reason));
+        self.call_always(cx, "on_close", |service, cx| service.on_close(cx, reason));
     }
 }
 
@@ -163,15 +179,6 @@ impl Drop for GuardedService {
                 log::error!("panic while a service was dropped: {report}");
             }
         }
-    }
-}
-
-/// Requests that the engine logs a panic, and closes the connection that its callback was about.
-#[cold]
-fn request_close(cx: &mut Context<'_>, callback: &'static str, report: PanicReport) {
-    cx.pending.actions.push(Action::Panicked(Box::new(CallbackPanic { callback, report })));
-    if cx.conn != ConnId::NONE {
-        cx.pending.actions.push(Action::Close(cx.conn, CloseReason::ServicePanicked));
     }
 }
 

@@ -29,13 +29,22 @@ use crate::frame::{Framing, Payload};
 /// ```
 pub struct ServiceOptions {
     pub(crate) name: String,
-    pub(crate) job_threads: Option<NonZeroUsize>,
+    pub(crate) jobs: JobOptions,
     pub(crate) rejection: Option<RejectionReply>,
     pub(crate) answers_per_second: u32,
     pub(crate) descriptors: usize,
     pub(crate) descriptors_per_connection: usize,
     pub(crate) limits_addresses: bool,
     pub(crate) per_connection: Option<InstanceFactory>,
+}
+
+/// How an engine treats the jobs of a service.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct JobOptions {
+    /// Worker threads for the service itself.
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// The jobs of connections wait, however many are queued.
+    pub(crate) wait: bool,
 }
 
 /// Builds the payloads, in order, that give a rejected client the reason in the service's own
@@ -54,7 +63,7 @@ impl ServiceOptions {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            job_threads: None,
+            jobs: JobOptions::default(),
             rejection: None,
             answers_per_second: 0,
             descriptors: 0,
@@ -72,7 +81,17 @@ impl ServiceOptions {
     /// bounds the work that runs at the same time.
     #[must_use]
     pub fn job_threads(mut self, threads: NonZeroUsize) -> Self {
-        self.job_threads = Some(threads);
+        self.jobs.threads = Some(threads);
+        self
+    }
+
+    /// Lets the jobs of connections wait for a thread however many are queued, so that none is
+    /// [rejected](crate::JobError::Rejected) because of
+    /// [`Limits::max_queued_jobs`](crate::Limits::max_queued_jobs). For a service that requests one
+    /// job at a time for a connection: the number of connections is then their bound.
+    #[must_use]
+    pub fn jobs_wait(mut self) -> Self {
+        self.jobs.wait = true;
         self
     }
 
@@ -171,7 +190,7 @@ impl fmt::Debug for ServiceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceOptions")
             .field("name", &self.name)
-            .field("job_threads", &self.job_threads)
+            .field("jobs", &self.jobs)
             .field("answers_per_second", &self.answers_per_second)
             .field("descriptors", &self.descriptors)
             .field("descriptors_per_connection", &self.descriptors_per_connection)

@@ -25,10 +25,15 @@ pub(crate) struct PanicReport {
     origin: Option<(String, Backtrace)>,
 }
 
-/// A panic in a callback, for the engine to count and log.
-pub(crate) struct CallbackPanic {
-    pub(crate) callback: &'static str,
+/// A panic of a service, for the engine to count and log.
+pub(crate) struct ServicePanic {
+    /// The callback that panicked, or "a job".
+    pub(crate) origin: &'static str,
     pub(crate) report: PanicReport,
+    /// The connection that the callback was about is closed.
+    pub(crate) closes: bool,
+    /// The service has panicked repeatedly, and is to be stopped.
+    pub(crate) stops_service: bool,
 }
 
 /// Installs a panic hook for the log of the engines. A panic in a callback or a job of a service is

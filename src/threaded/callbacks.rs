@@ -146,12 +146,9 @@ impl ConnectionThread {
 
     /// Passes the result of a job to the service.
     pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, result: JobResult) {
-        let JobResult { job, bytes, mut output } = result;
+        let JobResult { job, bytes, output } = result;
         self.worker.read_clock();
         conn.job_ended(bytes);
-        if let Some(report) = output.take_panic() {
-            self.worker.context.note_job_panic(&self.own.service_slot.name, &report);
-        }
         self.call_service(Work::JOB, conn, |service, cx| service.on_job(cx, job, output));
         self.end_step(conn);
         self.worker.publish();

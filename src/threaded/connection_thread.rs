@@ -14,19 +14,20 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::current_connection::CurrentConnection;
+use super::current_connection::OwnConnection;
 use super::lifecycle::WaitGuard;
 use super::routes::{Reachability, Route, ThreadStats};
-use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
+use super::service_slot::{Semaphore, ServiceRef, ServiceSlot};
+use super::shared::EngineShared;
 use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
 use super::worker::Worker;
-use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
+use crate::connection::{Connection, PeerEnd, Readiness};
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::time::Timestamp;
-use crate::service::{CloseReason, ConnId, GuardedService, Peer};
+use crate::service::{GuardedService, Peer};
 
 /// Reports the peer's end of stream while input is not polled for. Only Linux has it.
 #[cfg(target_os = "linux")]
@@ -55,14 +56,6 @@ pub(super) struct ConnectionStart {
     socket: Arc<dyn ConnSocket>,
     peer: Peer,
     access: ConnectionAccess,
-}
-
-/// A thread's connection, apart from its state machine.
-pub(super) struct OwnConnection {
-    pub(super) id: ConnId,
-    pub(super) service_slot: Arc<ServiceSlot>,
-    /// The connection as other threads reach it; `None` if it belongs to its thread alone.
-    pub(super) shared_conn: Option<Arc<SharedConnection>>,
 }
 
 /// The thread of one connection.
@@ -141,7 +134,8 @@ impl PendingConnection {
     ) -> io::Result<ConnectionStart> {
         let Self { socket, peer, framing, notifier, has_read_timeout } = self;
         let instance = service_slot.per_connection.as_ref();
-        let instance = instance.map(|factory| GuardedService::instance(factory, shared.limits.panic));
+        let instance =
+            instance.map(|factory| GuardedService::instance(factory, shared.limits.panic, &service_slot.history));
         let stream = ConnStream::new(Arc::clone(&socket));
         let conn = Connection::new(stream, peer, service_slot.id, framing, &shared.limits, now);
         let (reachability, access, shared_conn) = if instance.is_some() {
@@ -155,8 +149,13 @@ impl PendingConnection {
             (Reachability::Shared(Arc::clone(&shared_conn)), access, Some(shared_conn))
         };
         let (shared, thread_stats) = (Arc::clone(shared), Arc::new(ThreadStats::default()));
-        let id = shared.routes.add(Route { thread_stats: Arc::clone(&thread_stats), reachability, peer });
-        let own = OwnConnection { id, service_slot: Arc::clone(service_slot), shared_conn };
+        let id = shared.routes.add(Route {
+            thread_stats: Arc::clone(&thread_stats),
+            reachability,
+            peer,
+            service: service_slot.id,
+        });
+        let own = OwnConnection { id, service_slot: Arc::clone(service_slot), shared_conn, has_seen_stop: false };
         Ok(ConnectionStart { shared, thread_stats, own, instance, socket, peer, access })
     }
 }
@@ -208,33 +207,6 @@ impl ConnectionStart {
     }
 }
 
-impl OwnConnection {
-    /// Returns the connection for callbacks. Their replies may borrow from `received`.
-    #[inline]
-    pub(super) fn current<'a>(
-        &'a self,
-        conn: &'a mut Connection<ConnStream>,
-        received: &'a [u8],
-    ) -> CurrentConnection<'a> {
-        CurrentConnection { id: self.id, conn, shared_conn: self.shared_conn.as_deref(), received }
-    }
-
-    /// Moves output of other connections into the write queue. Fails if the connection has to
-    /// close.
-    #[inline]
-    pub(super) fn process_inbox(
-        &self,
-        conn: &mut Connection<ConnStream>,
-        context: &mut WorkerContext,
-    ) -> Result<(), CloseReason> {
-        self.shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, context))
-    }
-
-    pub(super) fn has_pending(&self) -> bool {
-        self.shared_conn.as_ref().is_some_and(|shared_conn| shared_conn.has_pending())
-    }
-}
-
 impl ConnectionThread {
     /// Runs a connection from its open to its close. A connection that other threads reach is not
     /// locked during a wait. Before the wait this thread looks into the inbox, because senders that
@@ -262,6 +234,7 @@ impl ConnectionThread {
     pub(super) fn run_job(&mut self, access: &mut ConnectionAccess) -> Option<SocketWait> {
         let job = self.worker.jobs.pop_front()?;
         let result = match self.own.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
+            _ if self.own.service_slot.is_closed() => job.reject(&mut self.worker.context.stats),
             Some(None) => job.reject(&mut self.worker.context.stats),
             Some(Some(_permit)) => job.run(&self.worker.shared.jobs),
             None => job.run(&self.worker.shared.jobs),
@@ -280,7 +253,7 @@ impl ConnectionThread {
 
     fn wait(&mut self, wait: &SocketWait) {
         let Some(time) = self.begin_wait(wait) else { return };
-        let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
+        let inbox = self.own.notifier();
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
         let on_socket = wait.on_socket.then(|| PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events));
         let mut poll_fds = [

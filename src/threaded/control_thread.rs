@@ -261,14 +261,10 @@ impl ControlThread {
         self.done_jobs.extend(self.worker.shared.control.take_done_jobs());
         self.worker.begin_share();
         while self.worker.has_time()
-            && let Some((owner, mut output)) = self.done_jobs.pop_front()
+            && let Some((owner, output)) = self.done_jobs.pop_front()
         {
             self.worker.context.budget.count(COST_OF_ACTING);
             self.worker.shared.memory.adjust(owner.bytes as u64, 0);
-            if let Some(report) = output.take_panic() {
-                let name = self.worker.shared.service_slot(owner.service).map_or("", |slot| &slot.name);
-                self.worker.context.note_job_panic(name, &report);
-            }
             self.call_service(Work::JOB, owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
         self.has_work |= !self.done_jobs.is_empty();

@@ -57,6 +57,8 @@ pub(super) struct Lifecycle {
     pub(super) console_writers: Arc<WaitGroup>,
     /// Connections that were closed with unsent output.
     pub(super) unflushed: AtomicUsize,
+    /// Every service that peers can reach was stopped, and the engine drains because of it.
+    pub(super) all_stopped: AtomicBool,
     thread_numbers: AtomicU64,
 }
 
@@ -70,6 +72,7 @@ impl Lifecycle {
             threads: WaitGroup::new(Arc::clone(control)),
             console_writers: WaitGroup::new(Arc::clone(control)),
             unflushed: AtomicUsize::new(0),
+            all_stopped: AtomicBool::new(false),
             thread_numbers: AtomicU64::new(0),
         })
     }

@@ -10,7 +10,8 @@ use rustix::event::{PollFd, PollFlags};
 use super::connection_thread::PendingConnection;
 use super::control_thread::DISCARD_BUFFER_BYTES;
 use super::lifecycle::WaitGuard;
-use super::shared::{EngineShared, ServiceSlot};
+use super::service_slot::ServiceSlot;
+use super::shared::EngineShared;
 use super::socket::{ConnSocket, ConnStream, Listener, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, Phase};
@@ -71,15 +72,18 @@ impl AcceptThread {
         }
     }
 
-    /// Accepts until the engine ends accepting. Then the listener is closed.
+    /// Accepts until the engine ends accepting or the service is stopped. Then the listener is closed.
     pub(super) fn run(mut self) {
-        while !self.worker.shared.accepting.is_stopped() {
+        while !self.worker.shared.accepting.is_stopped() && !self.service_slot.is_closed() {
             self.worker.publish();
             match self.accept() {
                 NextAccept::Again => {}
                 NextAccept::Wait => self.wait_for_connection(),
                 NextAccept::Pause => self.worker.shared.accepting.pause(self.number, self.keeps_turn),
             }
+        }
+        if self.note_served() {
+            self.worker.shared.accepting.resume();
         }
         self.worker.publish();
     }
@@ -124,8 +128,10 @@ impl AcceptThread {
     }
 
     fn wait_for_connection(&self) {
-        let stop = PollFd::new(&self.worker.shared.accepting.stop, PollFlags::IN);
-        poll(&mut [PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN), stop], None);
+        let connection = PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN);
+        let ends = [&self.worker.shared.accepting.stop, &self.service_slot.stop];
+        let [accepting, service] = ends.map(|end| PollFd::new(end, PollFlags::IN));
+        poll(&mut [connection, accepting, service], None);
     }
 
     /// Creates the next connection's notifier, if its service is shared.

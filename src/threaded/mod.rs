@@ -4,8 +4,8 @@
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
 //! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, with
 //! its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread
-//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has
-//! the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
+//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`service_slot`]
+//! has a service, [`routes`] the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
 //! for. [`socket`] calls the operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
@@ -24,6 +24,7 @@ mod lifecycle;
 mod listen;
 mod offloaded_job;
 mod routes;
+mod service_slot;
 mod shared;
 mod shared_connection;
 mod socket;
@@ -40,6 +41,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::engine::error::Error;
 use crate::engine::handle::{Command, Handle};
@@ -135,7 +137,7 @@ impl Threaded {
             if let Endpoint::Udp(addr) = endpoint {
                 let socket = UdpSocket::from(bind_udp(*addr)?);
                 let local = socket.local_addr()?;
-                udp_bindings.push(UdpBinding { socket, local, service });
+                udp_bindings.push(UdpBinding::new(socket, local, service));
                 return Ok(Endpoint::Udp(local));
             }
             let (listener, bound) = bind_listener(endpoint, limits)?;
@@ -192,7 +194,8 @@ impl Threaded {
     ///
     /// # Errors
     /// [`Error::Poll`] and [`Error::Thread`] if the system has no descriptor or thread for the
-    /// engine's start. Nothing that a peer does ends the engine.
+    /// engine's start. [`Error::ServicesStopped`] if every service that peers can reach was stopped,
+    /// because it panicked repeatedly. Nothing else that a peer does ends the engine.
     ///
     /// # Panics
     /// If a callback of a service panics, on any thread, and [`Limits::panic`] is
@@ -224,7 +227,10 @@ impl Threaded {
         if let Some(panic) = shared.lifecycle.take_panic() {
             std::panic::resume_unwind(panic);
         }
-        result.map(|()| shared.stats()).map_err(Error::Thread)
+        result.map_err(Error::Thread)?;
+        let stats = shared.stats();
+        let all_stopped = shared.lifecycle.all_stopped.load(Ordering::Acquire);
+        if all_stopped { Err(Error::ServicesStopped { stats: Box::new(stats) }) } else { Ok(stats) }
     }
 }
 

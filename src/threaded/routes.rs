@@ -17,7 +17,7 @@ use crate::engine::memory::MemoryPolicy;
 use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Peer};
+use crate::service::{ConnId, Peer, ServiceId};
 
 /// The table of open connections, and the counters of all threads.
 pub(super) struct Routes {
@@ -33,6 +33,7 @@ pub(super) struct Route {
     pub(super) thread_stats: Arc<ThreadStats>,
     pub(super) reachability: Reachability,
     pub(super) peer: Peer,
+    pub(super) service: ServiceId,
 }
 
 pub(super) enum Reachability {
@@ -126,6 +127,16 @@ impl Routes {
                 Reachability::Shared(conn) => conn.notifier.notify(),
                 // A thread that waits in its read can be woken only through its socket.
                 Reachability::Private(socket) => socket.shut_down_read(),
+            }
+        }
+    }
+
+    /// Wakes the threads of a service's connections that other threads reach. Those with an instance
+    /// wait for the service's own notifier, or for at most the time of one read.
+    pub(super) fn wake_all_of(&self, service: ServiceId) {
+        for (_, route) in self.read().iter().filter(|(_, route)| route.service == service) {
+            if let Reachability::Shared(conn) = &route.reachability {
+                conn.notifier.notify();
             }
         }
     }

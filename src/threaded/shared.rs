@@ -3,9 +3,8 @@
 
 use std::any::Any;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::held_memory::HeldMemory;
@@ -13,6 +12,7 @@ use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::offloaded_job::JobGauges;
 use super::routes::{RejectedConnections, Routes, ThreadStats};
+use super::service_slot::{Semaphore, ServiceSlot};
 use super::socket::UdpBinding;
 use crate::engine::clients::Clients;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
@@ -25,9 +25,7 @@ use crate::net::Notifier;
 use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
 use crate::service::warning_limit::WarningLimit;
-use crate::service::{
-    ConnId, GuardedService, InstanceFactory, JobOutput, Peer, RejectionReply, ServiceId, ServiceOptions,
-};
+use crate::service::{ConnId, JobOutput, Peer, ServiceId};
 
 /// The state shared by all threads.
 pub(super) struct EngineShared {
@@ -75,11 +73,11 @@ impl EngineShared {
         let warnings = Arc::new(WarningLimit::new(Some(Box::new(move || notifier.notify()))));
         let control = ControlRequests::new(control, &limits, &services);
         let slots = services.into_iter().enumerate();
-        let slots = slots.map(|(number, registered)| Arc::new(ServiceSlot::new(ServiceId(number), registered)));
+        let slots = slots.map(|(number, registered)| ServiceSlot::new(ServiceId(number), registered).map(Arc::new));
         Ok(Self {
             started_at: system.now(),
             system,
-            services: slots.collect(),
+            services: slots.collect::<io::Result<_>>()?,
             udp_bindings,
             timers: Mutex::new(ServiceTimers::new()),
             routes: Routes::new(),
@@ -131,6 +129,24 @@ impl EngineShared {
         self.control.notify();
     }
 
+    /// Stops a service that has panicked repeatedly: its threads close its listeners, UDP sockets
+    /// and connections. If peers can reach no other service, the engine drains. A drain under way
+    /// ends the connections by itself.
+    #[cold]
+    pub(super) fn stop_service(&self, service: ServiceId) {
+        self.control.reject_jobs(service);
+        let Some(service_slot) = self.service_slot(service) else { return };
+        if self.state() != RunState::Serving || self.accepting.is_stopped() {
+            return;
+        }
+        service_slot.close();
+        self.routes.wake_all_of(service);
+        if !self.services.iter().any(|slot| slot.is_reachable && !slot.is_closed()) {
+            self.lifecycle.all_stopped.store(true, Ordering::Release);
+            self.control.request_drain();
+        }
+    }
+
     /// Removes a connection that is over, and frees its slot.
     pub(super) fn release(
         &self,
@@ -152,124 +168,12 @@ impl EngineShared {
         let mut stats = self.routes.stats();
         (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
         stats.shared_bytes = self.memory.batches.bytes();
+        stats.timers = lock(&self.timers).len() as u64;
         self.control.add_job_counts(&mut stats);
         self.jobs.add_to(&mut stats);
         stats.log_lines_left_out = self.warnings.left_out();
         self.lag.add_to(&mut stats);
         stats
-    }
-}
-
-/// A service, shared by the threads that call it.
-pub(super) struct ServiceSlot {
-    pub(super) name: String,
-    pub(super) id: ServiceId,
-    /// Returns the instance of a connection; `None` if connections share the service.
-    pub(super) per_connection: Option<InstanceFactory>,
-    /// The service's reply to rejected connections.
-    pub(super) rejection: Option<RejectionReply>,
-    /// See [`ServiceOptions::answers_per_second`].
-    pub(super) answers_per_second: u32,
-    /// Bounds the jobs that run at the same time, if the service sets a bound.
-    pub(super) job_semaphore: Option<Semaphore>,
-    service: Mutex<GuardedService>,
-    /// Held by the thread that is next to lock the service.
-    turnstile: Mutex<()>,
-}
-
-impl ServiceSlot {
-    fn new(id: ServiceId, registered: RegisteredService) -> Self {
-        let RegisteredService { options, service, .. } = registered;
-        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection, .. } = options;
-        let job_semaphore = job_threads.map(Semaphore::new);
-        Self {
-            name,
-            id,
-            per_connection,
-            rejection,
-            answers_per_second,
-            job_semaphore,
-            service: Mutex::new(service),
-            turnstile: Mutex::default(),
-        }
-    }
-
-    /// Locks the service. A thread that has just released it cannot overtake those that wait: one of
-    /// them holds the turnstile. Returns `None` once a callback has panicked and the policy is to
-    /// end the engine.
-    pub(super) fn lock(&self) -> Option<MutexGuard<'_, GuardedService>> {
-        let _next = lock(&self.turnstile);
-        self.service.lock().ok()
-    }
-}
-
-/// The service of a connection: an instance for it alone, or one that is shared.
-pub(super) enum ServiceRef {
-    Instance(GuardedService),
-    Shared(Arc<ServiceSlot>),
-}
-
-/// A service that no other thread can call meanwhile.
-pub(super) enum ServiceGuard<'a> {
-    Instance(&'a mut GuardedService),
-    Shared(MutexGuard<'a, GuardedService>),
-}
-
-impl ServiceRef {
-    pub(super) fn lock(&mut self) -> Option<ServiceGuard<'_>> {
-        match self {
-            Self::Instance(service) => Some(ServiceGuard::Instance(service)),
-            Self::Shared(service_slot) => service_slot.lock().map(ServiceGuard::Shared),
-        }
-    }
-}
-
-impl ServiceGuard<'_> {
-    pub(super) fn get(&mut self) -> &mut GuardedService {
-        match self {
-            Self::Instance(service) => service,
-            Self::Shared(service) => service,
-        }
-    }
-}
-
-/// A counting semaphore that can be closed. It bounds how many connection threads run a service's
-/// jobs at the same time.
-pub(super) struct Semaphore {
-    /// The number of free permits; `None` after [`close`](Semaphore::close).
-    free: Mutex<Option<usize>>,
-    changed: Condvar,
-}
-
-/// A permit, released on drop.
-pub(super) struct SemaphorePermit<'a>(&'a Semaphore);
-
-impl Semaphore {
-    fn new(max: NonZeroUsize) -> Self {
-        Self { free: Mutex::new(Some(max.get())), changed: Condvar::new() }
-    }
-
-    /// Waits for a permit. Returns `None` if the semaphore is closed.
-    pub(super) fn acquire(&self) -> Option<SemaphorePermit<'_>> {
-        let is_exhausted = |free: &mut Option<usize>| *free == Some(0);
-        let mut free = self.changed.wait_while(lock(&self.free), is_exhausted).unwrap_or_else(PoisonError::into_inner);
-        *free = Some((*free)? - 1);
-        Some(SemaphorePermit(self))
-    }
-
-    /// Closes the semaphore: no permit is given, and no thread waits any more.
-    fn close(&self) {
-        *lock(&self.free) = None;
-        self.changed.notify_all();
-    }
-}
-
-impl Drop for SemaphorePermit<'_> {
-    fn drop(&mut self) {
-        if let Some(free) = lock(&self.0.free).as_mut() {
-            *free += 1;
-        }
-        self.0.changed.notify_one();
     }
 }
 
@@ -288,7 +192,7 @@ impl ControlRequests {
     fn new(notifier: Arc<Notifier>, limits: &Limits, services: &[RegisteredService]) -> Self {
         let waker = Arc::clone(&notifier);
         let wake: WakeFn = Arc::new(move || waker.notify());
-        let job_pools = WorkerPools::new(limits, services.iter().map(|it| it.options.job_threads), &wake);
+        let job_pools = WorkerPools::new(limits, services.iter().map(|it| it.options.jobs), &wake);
         Self { notifier, drain: AtomicBool::new(false), turn_ends: Mutex::default(), job_pools: Mutex::new(job_pools) }
     }
 
@@ -325,6 +229,12 @@ impl ControlRequests {
     /// Adds the output of a job that took no thread.
     pub(super) fn add_done_job(&self, owner: JobOwner, output: JobOutput) {
         lock(&self.job_pools).add_done(owner, output);
+        self.notify();
+    }
+
+    /// Rejects the queued jobs of a service without a connection.
+    fn reject_jobs(&self, service: ServiceId) {
+        lock(&self.job_pools).reject_queued(service);
         self.notify();
     }
 

@@ -15,7 +15,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{self as std_net, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -224,15 +224,31 @@ impl Listener for StreamListener {
 
 /// A bound UDP socket and its service.
 pub(super) struct UdpBinding {
-    pub(super) socket: UdpSocket,
+    /// `None` once the socket is closed.
+    socket: RwLock<Option<Arc<UdpSocket>>>,
     pub(super) local: SocketAddr,
     pub(super) service: ServiceId,
 }
 
 impl UdpBinding {
-    /// Sends one datagram without waiting. Fails if the socket is full.
+    pub(super) fn new(socket: UdpSocket, local: SocketAddr, service: ServiceId) -> Self {
+        Self { socket: RwLock::new(Some(Arc::new(socket))), local, service }
+    }
+
+    pub(super) fn socket(&self) -> Option<Arc<UdpSocket>> {
+        self.socket.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the socket, once no other thread sends through it.
+    pub(super) fn close(&self) {
+        *self.socket.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Sends one datagram without waiting. Fails if the socket is full or closed.
     pub(super) fn send(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.socket.send_to(payload, to).map(drop)
+        let socket = self.socket.read().unwrap_or_else(PoisonError::into_inner);
+        let socket = socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        socket.send_to(payload, to).map(drop)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::connection::{Connection, DeadlineCheck, Phase, ReadOutcome};
 use crate::engine::lag::Work;
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
-use crate::service::GuardedService;
+use crate::service::{CloseReason, GuardedService};
 
 /// Bytes of the first receive buffer. It grows with each read that fills it, up to
 /// [`MAX_BUFFER_BYTES`].
@@ -36,7 +36,13 @@ impl ConnectionThread {
         self.worker.context.may_borrow_request = self.own.shared_conn.is_none();
         let peer = *conn.peer();
         log::debug!("{} {peer} opened", self.own.service_slot.name);
-        self.call_service(Work::OPEN, conn, |service, cx| service.on_open(cx, &peer));
+        let mut is_known = true;
+        self.call_service(Work::OPEN, conn, |service, cx| is_known = service.on_open(cx, &peer));
+        if !is_known {
+            // The service was stopped after this connection was accepted. No `on_close` is due.
+            self.begin_close(conn, CloseReason::ServiceStopped);
+            conn.close_delivered();
+        }
         self.end_step(conn);
     }
 
@@ -66,8 +72,8 @@ impl ConnectionThread {
         self.turn_outcome(conn)
     }
 
-    /// Handles the requests of other threads: relief of memory, a close for memory, the inbox, and
-    /// the state of the engine.
+    /// Handles the requests of other threads: relief of memory, a close for memory, the inbox, the
+    /// stop of the service, and the state of the engine.
     fn handle_requests(&mut self, conn: &mut Connection<ConnStream>) {
         if self.relief.is_none() {
             conn.end_memory_pause(&mut self.worker.context);
@@ -77,6 +83,13 @@ impl ConnectionThread {
         }
         if let Err(reason) = self.own.process_inbox(conn, &mut self.worker.context) {
             self.begin_close(conn, reason);
+        }
+        if self.own.service_slot.is_closed() {
+            self.own.has_seen_stop = true;
+            // A close under way goes on.
+            if conn.phase() == Phase::Open {
+                self.begin_close(conn, CloseReason::ServiceStopped);
+            }
         }
         let state = self.worker.shared.state();
         if state != self.seen_state {

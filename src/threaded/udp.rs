@@ -2,12 +2,14 @@
 //! replies in one batch. While replies wait for the socket, it receives nothing.
 
 use std::io;
+use std::net::UdpSocket;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::shared::{EngineShared, ServiceSlot};
-use super::socket::{UdpBinding, poll};
+use super::service_slot::ServiceSlot;
+use super::shared::EngineShared;
+use super::socket::poll;
 use super::worker::Worker;
 use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::lag::Work;
@@ -37,36 +39,44 @@ impl UdpThread {
         Self { worker, service_slot, number, batch_io, incoming, outgoing, limit }
     }
 
-    /// Serves until the engine drains, then sends the queued datagrams until the engine stops.
+    /// Serves until the engine drains, then sends the queued datagrams until the engine stops. If the
+    /// service is stopped, closes the socket.
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.worker.shared);
         let Some(udp_binding) = shared.udp_bindings.get(self.number) else { return };
+        let Some(socket) = udp_binding.socket() else { return };
         loop {
             let state = shared.state();
+            if self.service_slot.is_closed() {
+                self.worker.context.stats.datagrams_dropped += self.outgoing.len() as u64;
+                udp_binding.close();
+                break;
+            }
             if state == RunState::Stopped || (state == RunState::Draining && self.outgoing.is_empty()) {
                 break;
             }
             self.worker.publish();
             let events = if self.outgoing.is_empty() { PollFlags::IN } else { PollFlags::OUT };
             let change = PollFd::new(shared.lifecycle.change_notifier(state), PollFlags::IN);
-            poll(&mut [PollFd::new(&udp_binding.socket, events), change], None);
+            let stop = PollFd::new(&self.service_slot.stop, PollFlags::IN);
+            poll(&mut [PollFd::new(&*socket, events), change, stop], None);
             self.worker.read_clock();
             self.worker.context.stats.turns += 1;
             if !self.outgoing.is_empty() {
-                self.send_datagrams(udp_binding);
-            } else if shared.state() == RunState::Serving {
-                self.receive(udp_binding);
+                self.send_datagrams(&socket);
+            } else if shared.state() == RunState::Serving && !self.service_slot.is_closed() {
+                self.receive(&socket);
             }
         }
         self.worker.publish();
     }
 
-    fn receive(&mut self, udp_binding: &UdpBinding) {
-        match self.batch_io.receive(&udp_binding.socket, &mut self.incoming) {
+    fn receive(&mut self, socket: &UdpSocket) {
+        match self.batch_io.receive(socket, &mut self.incoming) {
             Ok(count) => {
                 self.worker.context.stats.datagrams_in += count as u64;
                 self.dispatch_datagrams();
-                self.send_datagrams(udp_binding);
+                self.send_datagrams(socket);
                 self.worker.deliver();
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
@@ -136,10 +146,10 @@ impl UdpThread {
     }
 
     /// Sends the queued datagrams, as far as the socket takes them.
-    fn send_datagrams(&mut self, udp_binding: &UdpBinding) {
+    fn send_datagrams(&mut self, socket: &UdpSocket) {
         let mut done = 0;
         while done < self.outgoing.len() {
-            match self.batch_io.send(&udp_binding.socket, &self.outgoing, done) {
+            match self.batch_io.send(socket, &self.outgoing, done) {
                 Ok(count) => {
                     done += count;
                     self.worker.context.stats.datagrams_out += count as u64;

@@ -214,6 +214,10 @@ impl Worker {
                     let own = current.as_ref().filter(|current| current.id == callback_conn);
                     let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
                     self.context.note_panic(name, own.map(|current| current.conn.peer()), &panic);
+                    if panic.stops_service {
+                        self.context.note_service_stop(name);
+                        self.shared.stop_service(service);
+                    }
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Panics in callbacks: line 9 of `docs/overload.md`.
 
+mod stopped;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;

@@ -19,6 +19,8 @@ mod extremes;
 mod files;
 #[path = "../support/guard.rs"]
 mod guard;
+#[path = "../support/localhost.rs"]
+mod localhost;
 mod losses;
 mod manual;
 mod peer;

@@ -5,6 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{ChildStdin, Stdio};
 
+use socket2::Type;
+
+use crate::localhost::alone_at_localhost;
 use crate::peer::Fake;
 use crate::program::{Program, command, run};
 use crate::terminal::Terminal;
@@ -111,7 +114,11 @@ fn udp_port_without_a_server_has_advice() {
 /// A tutorial's server listens on 127.0.0.1, and `localhost` may be `::1` first.
 #[test]
 fn every_udp_address_of_a_name_is_tried() {
-    let (server, address) = over_udp::socket();
+    let ((server, address), _port) = alone_at_localhost(Type::DGRAM, || {
+        let (server, address) = over_udp::socket();
+        let port = server.local_addr().unwrap().port();
+        ((server, address), port)
+    });
     let address = address.replace("127.0.0.1", "localhost");
     let program = call(&["chat", &address, "--nick", "egon"], b"hi\n");
     let client = over_udp::expect(&server, b"egon : hi");

@@ -9,6 +9,9 @@ mod get;
 #[path = "../support/guard.rs"]
 mod guard;
 #[cfg(feature = "cli")]
+#[path = "../support/localhost.rs"]
+mod localhost;
+#[cfg(feature = "cli")]
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../cli/program.rs"]
 mod program;

@@ -13,20 +13,24 @@ conformance! {
     unfinished_frames_of_own_instances_are_closed,
 }
 
-/// Connects eight clients. Each sends 600 KiB of a frame of 1 MiB, so that together they exceed the
-/// bound of 4 MiB.
+const BOUND: usize = 16 << 20;
+const HOLDERS: u64 = 30;
+
+/// Connects clients. Each sends 600 KiB of a frame of 1 MiB, so that together they exceed the bound.
+/// An eighth of it is more than what their threads may read at the same moment, so newcomers are
+/// served.
 fn exceed_memory_bound<E: Engine>(
     options: impl Into<ServiceOptions>,
     service: impl Service + Send + 'static,
 ) -> (RunningEngine, std::net::SocketAddr, Vec<Client>) {
     let limits = Limits {
         max_frame_bytes: 1 << 20,
-        max_buffered_bytes: 4 << 20,
+        max_buffered_bytes: BOUND,
         frame_timeout: Duration::from_mins(1),
         ..Limits::default()
     };
     let (running, addr) = serve_with::<E>(limits, options, service);
-    let holders: Vec<Client> = (0..8).map(|_| Client::connect(addr)).collect();
+    let holders: Vec<Client> = (0..HOLDERS).map(|_| Client::connect(addr)).collect();
     for holder in &holders {
         holder.send_bytes(&(1u32 << 20).to_be_bytes());
         holder.send_bytes(&vec![7; 600 * 1024]);
@@ -37,10 +41,10 @@ fn exceed_memory_bound<E: Engine>(
 fn unfinished_frames_over_the_bound_are_closed<E: Engine>() {
     let (service, events) = observe(Echo);
     let (running, addr, holders) = exceed_memory_bound::<E>("test", service);
-    running.await_counter("buffered_bytes", |bytes| bytes >= 3 << 20);
+    running.await_counter("buffered_bytes", |bytes| bytes >= (BOUND / 4 * 3) as u64);
     let mut newcomer = Client::connect(addr);
     newcomer.echo(b"there is room for a newcomer");
-    assert_eq!(events.next_closed().1, CloseReason::BufferBudget(4 << 20));
+    assert_eq!(events.next_closed().1, CloseReason::BufferBudget(BOUND));
     newcomer.echo(b"still served");
     drop((holders, newcomer));
     running.drain();
@@ -67,11 +71,11 @@ fn largest_buffer_is_closed_first_even_if_idle<E: Engine>() {
 
 fn unfinished_frames_of_own_instances_are_closed<E: Engine>() {
     let (running, addr, holders) = exceed_memory_bound::<E>(Echo.options("test"), Echo);
-    running.await_counter("buffered_bytes", |bytes| bytes >= 3 << 20);
+    running.await_counter("buffered_bytes", |bytes| bytes >= (BOUND / 4 * 3) as u64);
     Client::connect(addr).echo(b"there is room for a newcomer");
     running.await_counter("faulted", |closed| closed >= 1);
     let faulted = running.counters()["faulted"];
-    assert!((1..8).contains(&faulted), "{faulted} of 8 connections were closed");
+    assert!((1..HOLDERS).contains(&faulted), "{faulted} of {HOLDERS} connections were closed");
     drop(holders);
     running.drain();
 }

@@ -11,6 +11,9 @@ mod faults;
 #[path = "../support/guard.rs"]
 mod guard;
 mod kinds;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../support/localhost.rs"]
+mod localhost;
 mod observers;
 mod servers;
 mod stalls;

@@ -1,15 +1,17 @@
 //! Servers that refuse or close connections, and invalid configurations.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
+use socket2::Type;
 use switchboard::load::{Activity, LoadConfig, LoadError, LoadProgress, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
 use crate::guard::scaled;
+use crate::localhost::refusing;
 use crate::observers::{EndStallWhen, Stall, StopWhen, UNTIL_STOPPED, has_answers};
 use crate::servers::{bytes, echo, plan, tcp};
 
@@ -20,14 +22,9 @@ fn connect_error(plan: &LoadConfig) -> std::io::Error {
     }
 }
 
-/// Returns an address at which nothing listens.
-fn free_addr() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 #[test]
 fn a_port_without_listener_is_a_connect_error() {
-    let addr = free_addr();
+    let (addr, _socket) = refusing(Type::STREAM);
     for activity in [Activity::Closed { in_flight: 1 }, Activity::Open { rate: 10.0 }, Activity::Churn, Activity::Idle]
     {
         let plan = LoadConfig { activity, ..plan(Endpoint::Tcp(addr)) };
@@ -37,14 +34,14 @@ fn a_port_without_listener_is_a_connect_error() {
 
 #[test]
 fn a_udp_port_without_socket_is_a_connect_error() {
-    let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (addr, _socket) = refusing(Type::DGRAM);
     assert_eq!(connect_error(&plan(Endpoint::Udp(addr))).kind(), ErrorKind::ConnectionRefused);
 }
 
 /// A connect to a Unix-domain socket with a full backlog fails with EAGAIN.
 #[test]
 fn a_full_backlog_counts_as_refused() {
-    use socket2::{Domain, SockAddr, Socket, Type};
+    use socket2::{Domain, SockAddr, Socket};
     let path = std::env::temp_dir().join(format!("switchboard-backlog-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -268,7 +265,8 @@ fn find_max_rejects_activities_without_a_rate() {
 
 #[test]
 fn find_max_accepts_a_first_rate_below_one() {
-    let plan = LoadConfig { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(free_addr())) };
+    let (addr, _socket) = refusing(Type::STREAM);
+    let plan = LoadConfig { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(addr)) };
     assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(LoadError::Connect(_))));
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::guard::guard;
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 
@@ -22,7 +23,7 @@ impl TestPool {
 
     fn start<T: Send + 'static>(&mut self, job: u64, work: impl FnOnce() -> T + Send + 'static) {
         let owner = JobOwner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job), bytes: 0 };
-        self.workers.start(owner, Box::new(|| Box::new(work())));
+        self.workers.start(owner, Box::new(|| Box::new(work())), false);
     }
 
     /// Returns the output of the next job to end, collected after a wake-up as an engine does.
@@ -120,6 +121,24 @@ fn jobs_over_the_queue_limit_are_rejected() {
 }
 
 #[test]
+fn jobs_that_wait_are_queued_over_the_limit() {
+    let (waker, woken) = channel();
+    let wake: WakeFn = Arc::new(move || waker.send(()).unwrap_or_default());
+    let limits = Limits { workers: 1, max_queued_jobs: 1, ..Limits::default() };
+    let services = [false, true].map(|wait| JobOptions { threads: None, wait });
+    let mut pools = WorkerPools::new(&limits, services.into_iter(), &wake);
+    pools.remove_threads();
+    for (service, conn, job) in [(1, 1, 1), (1, 2, 2), (0, 3, 3), (1, 4, 4), (1, ConnId::NONE.0, 5)] {
+        let owner = JobOwner { service: ServiceId(service), conn: ConnId(conn), job: JobId(job), bytes: 0 };
+        pools.start(owner, Box::new(|| Box::new(())));
+    }
+    assert_eq!(pools.take_done().iter().map(|(owner, _)| owner.job.0).collect::<Vec<_>>(), [3, 5], "are rejected");
+    woken.recv_timeout(guard()).unwrap();
+    while pools.run_queued(0) {}
+    assert_eq!(pools.take_done().iter().map(|(owner, _)| owner.job.0).collect::<Vec<_>>(), [1, 2, 4]);
+}
+
+#[test]
 fn a_panicking_job_is_reported_and_the_pool_continues() {
     let mut pool = TestPool::new(1, 10);
     for job in 0..3 {
@@ -158,7 +177,11 @@ fn a_service_with_its_own_threads_delays_no_other() {
     let (waker, woken) = channel();
     let wake: WakeFn = Arc::new(move || waker.send(()).unwrap_or_default());
     let limits = Limits { workers: 1, ..Limits::default() };
-    let mut pools = WorkerPools::new(&limits, [None, NonZeroUsize::new(2)].into_iter(), &wake);
+    let mut pools = WorkerPools::new(
+        &limits,
+        [None, NonZeroUsize::new(2)].map(|threads| JobOptions { threads, wait: false }).into_iter(),
+        &wake,
+    );
     let owner = |service, job| JobOwner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job), bytes: 0 };
     let (started, starts) = channel();
     let (open, gate) = channel::<()>();

@@ -91,6 +91,8 @@ pub(super) enum SourceKind {
     },
     /// A pipe: any byte in it gives this command.
     CommandPipe(Command),
+    /// A listener or UDP socket that is closed.
+    Closed,
 }
 
 impl Source {

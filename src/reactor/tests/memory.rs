@@ -155,7 +155,7 @@ fn a_batch_counts_once_for_all_its_receivers() {
     sockets[0].send(&framed([format!("all {words}"), format!("all {words}")]));
     test.run_until_idle();
     assert_eq!(received(&sockets[0]).len(), 2);
-    let counters = test.event_loop.shared.worker.stats.clone();
+    let counters = test.event_loop.shared.stats();
     assert!((40_000..42_000).contains(&counters.shared_bytes), "{counters:?}");
     assert!(counters.buffered_bytes < 7 * 500, "{counters:?}");
     assert!(!test.connect().is_shut_down(), "a newcomer is served");

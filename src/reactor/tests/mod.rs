@@ -16,11 +16,10 @@ mod lag;
 mod lateness;
 mod memory;
 mod property;
-mod scripted_driver;
-mod scripted_source;
 mod shutdown;
 #[cfg(all(feature = "chat", feature = "classic"))]
 mod sim;
+mod stop;
 mod timers;
 mod turn_end;
 mod udp;
@@ -30,10 +29,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use scripted_driver::{DriverScript, Polled, ScriptedDriver};
-
 use super::driver::{Source, SourceKind};
 use super::event_loop::EventLoop;
+use super::scripted_check::check_between_turns;
+use super::scripted_driver::{DriverScript, Polled, ScriptedDriver};
 use crate::connection::scripted_stream::{FRAMING, ScriptedSocket, decode_frames, framed, received};
 use crate::engine::handle::Handle;
 use crate::engine::jobs::WakeFn;
@@ -64,12 +63,21 @@ const RAW: usize = 2;
 const UDP: usize = 3;
 const UDP_ADDR: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
 
+/// The listener (`u16be`) of the second service, if a test has one.
+const OTHER: usize = 4;
+
 impl TestLoop {
     fn new(limits: Limits) -> Self {
+        Self::with_other(limits, None)
+    }
+
+    /// Returns a loop with a second service behind listener 4.
+    fn with_other(limits: Limits, other: Option<ScriptedService>) -> Self {
         let id = ServiceId(0);
         let listener = |framing| Source { kind: SourceKind::Listener(framing), service: id };
         let udp = Source { kind: SourceKind::Udp { local: UDP_ADDR.into() }, service: id };
-        let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
+        let mut sources = vec![listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
+        sources.extend(other.iter().map(|_| Source { service: ServiceId(1), ..listener(FRAMING) }));
         let woken = Arc::new(AtomicBool::new(false));
         let script = DriverScript::new(&sources, Arc::clone(&woken));
         let (sender, wakes) = channel();
@@ -83,6 +91,10 @@ impl TestLoop {
         let mut setup = setup(limits, &wake);
         let service = ScriptedService::default();
         setup.add_service("service".into(), service.clone());
+        if let Some(other) = other {
+            setup.add_service("other".into(), other);
+        }
+        setup.services.iter_mut().for_each(|registered| registered.is_reachable = true);
         let handle = setup.handle.clone();
         let event_loop = EventLoop::new(script.driver(), setup, &wake);
         let mut test = Self { event_loop, script, service, handle, woken, wakes };
@@ -159,32 +171,4 @@ fn setup(limits: Limits, wake: &WakeFn) -> EngineSetup {
     let mut setup = EngineSetup::new(valid, Arc::clone(wake)).unwrap();
     setup.limits = limits;
     setup
-}
-
-/// Returns the bytes that jobs hold whose connections are removed.
-fn bytes_of_removed(event_loop: &EventLoop<ScriptedDriver>) -> usize {
-    let EventLoop { connections, shared, .. } = event_loop;
-    shared.threads.job_pools.bytes_of(|conn| connections.get(conn.0).is_none())
-}
-
-/// Checks that the counters match the state and that every list is empty or without duplicates.
-fn check_between_turns(event_loop: &EventLoop<ScriptedDriver>) -> Result<(), String> {
-    let EventLoop { connections, shared, .. } = event_loop;
-    let held: usize = connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
-    let held = held + bytes_of_removed(event_loop);
-    let open = connections.len() - shared.admission.rejected.len();
-    let mut ready: Vec<usize> = shared.ready.iter().copied().collect();
-    ready.sort_unstable();
-    let checks = [
-        (shared.worker.stats.buffered_bytes == held as u64, "buffered_bytes is not the sum of the held bytes"),
-        (shared.worker.stats.open == open as u64, "the counter of open connections is wrong"),
-        (ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice"),
-        (shared.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn"),
-        (shared.ending.closing.is_empty(), "an on_close was left for a later turn"),
-        (shared.ending.closed.is_empty(), "a closed connection was kept"),
-        (shared.worker.replies.is_empty(), "a reply was left in the reply buffer"),
-        (shared.worker.dropped.is_empty(), "a dropped batch was left for the next connection"),
-        (shared.worker.pending_actions.actions.is_empty(), "an action was left for the next callback"),
-    ];
-    checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, message)| Err(message.to_owned()))
 }

@@ -101,6 +101,8 @@ fn limits() -> impl Strategy<Value = Limits> {
         idle_timeout: Duration::from_secs(25),
         frame_timeout: Duration::from_secs(10),
         write_timeout: Duration::from_secs(15),
+        // Five panics stop the service and drain the loop, and the clock goes on.
+        drain_timeout: Duration::from_secs(3600),
         ..Limits::default()
     })
 }

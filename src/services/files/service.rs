@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use super::dialect::FilesDialect;
 use super::session::FilesSession;
 use super::shared::FilesShared;
-use crate::service::{CloseReason, ConnId, Context, JobId, JobOutput, Peer, Service, ServiceOptions, TimerId};
+use crate::service::{CloseReason, ConnId, Context, JobId, JobOutput, Peer, Service, ServiceOptions};
 
 /// The service that sends the regular files below a directory, read-only.
 ///
@@ -51,11 +51,11 @@ impl Files {
     }
 
     /// Returns the options of this service: an instance for each connection, and a descriptor for
-    /// the file or directory that is being read for it.
+    /// the file or directory that is being read for it, one job at a time.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
         let shared = Arc::clone(&self.shared);
         let instance = move || Self { shared: Arc::clone(&shared), sessions: HashMap::new() };
-        ServiceOptions::new(name).descriptors_per_connection(1).per_connection(instance)
+        ServiceOptions::new(name).descriptors_per_connection(1).jobs_wait().per_connection(instance)
     }
 }
 
@@ -85,16 +85,11 @@ impl Service for Files {
         self.session(cx, FilesSession::on_writable);
     }
 
-    fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
-        self.session(cx, |session, cx| session.on_timer(cx, timer));
-    }
-
     fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
         self.session(cx, |session, cx| session.on_job(cx, job, output));
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
-        self.session(cx, FilesSession::on_close);
         self.sessions.remove(&cx.conn());
     }
 }

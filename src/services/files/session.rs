@@ -8,7 +8,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::dialect::FilesDialect;
 use super::outcome::Outcome;
@@ -18,7 +17,7 @@ use super::wire::{self, FilesError, FilesErrorCode, FilesErrorReply, FilesReques
 use crate::frame::Payload;
 use crate::frame::escape::excerpt;
 use crate::service::Context;
-use crate::service::{JobError, JobId, JobOutput, Peer, TimerId};
+use crate::service::{JobError, JobId, JobOutput, Peer};
 
 /// Requests queued behind the current one. Further ones are counted, and rejected in their turn.
 const MAX_QUEUED: usize = 16;
@@ -29,11 +28,6 @@ const REJECTIONS_PER_STEP: u64 = 64;
 /// Bytes of a piece for a client that has not taken the last one: it needs no large one.
 const SMALL_PIECE_BYTES: usize = MAX_PIECE_BYTES / 8;
 
-/// The time until a job is retried that the engine rejected. Each retry in a row waits twice as
-/// long, up to the second, so that thousands of sessions do not keep the loop busy.
-const JOB_RETRY_DELAY: Duration = Duration::from_millis(20);
-const MAX_JOB_RETRY_DELAY: Duration = Duration::from_secs(1);
-
 /// The state of one connection.
 pub(super) struct FilesSession {
     shared: Arc<FilesShared>,
@@ -43,8 +37,6 @@ pub(super) struct FilesSession {
     /// The number of requests after those, which will be rejected.
     rejected: u64,
     step: SessionStep,
-    /// The delay of the next retry.
-    retry_delay: Duration,
     /// The current request, as the log shows it.
     current: String,
 }
@@ -55,8 +47,6 @@ enum SessionStep {
     Idle,
     /// The end of a job.
     Working(JobId, FilesTask),
-    /// The timer after which a rejected job is retried.
-    Retrying(TimerId, FilesTask),
     /// Space in the write queue, to continue this task or the next request.
     AwaitingSpace(Option<FilesTask>),
     /// No event: the session has ended.
@@ -66,7 +56,7 @@ enum SessionStep {
 impl FilesSession {
     pub(super) fn new(shared: Arc<FilesShared>, peer: Peer) -> Self {
         let (queued, current) = (VecDeque::new(), String::new());
-        Self { shared, peer, queued, rejected: 0, step: SessionStep::Idle, retry_delay: JOB_RETRY_DELAY, current }
+        Self { shared, peer, queued, rejected: 0, step: SessionStep::Idle, current }
     }
 
     pub(super) fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
@@ -104,13 +94,6 @@ impl FilesSession {
         }
     }
 
-    pub(super) fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
-        match std::mem::replace(&mut self.step, SessionStep::Idle) {
-            SessionStep::Retrying(set, task) if set == timer => self.work(cx, task),
-            other => self.step = other,
-        }
-    }
-
     pub(super) fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
         let task = match std::mem::replace(&mut self.step, SessionStep::Idle) {
             SessionStep::Working(current, task) if current == job => task,
@@ -119,35 +102,17 @@ impl FilesSession {
                 return;
             }
         };
-        let output = output.take::<Outcome>();
-        if !matches!(output, Err(JobError::Rejected)) {
-            self.retry_delay = JOB_RETRY_DELAY;
-        }
-        match output {
+        match output.take::<Outcome>() {
             Ok(Outcome::Continue) => self.work(cx, task),
             Ok(Outcome::Piece(piece)) => self.send(cx, piece, Some(task)),
             Ok(Outcome::Last(last)) => self.finish(cx, last),
             Ok(Outcome::Rejected(error)) => self.reject(cx, error),
             Ok(Outcome::Failed(reason)) => self.fail(cx, reason),
-            Err(JobError::Rejected) => {
-                self.step = SessionStep::Retrying(cx.set_timer(self.retry_delay), task);
-                self.retry_delay = (self.retry_delay * 2).min(MAX_JOB_RETRY_DELAY);
-            }
             // A thread that was started once stays, so nothing was sent yet.
-            Err(JobError::NoThread) => self.reject(cx, busy()),
-            Err(error) => self.fail(cx, error.to_string()),
-        }
-    }
-
-    /// Rejects a request that waits for a retry. The engine keeps a half-closed connection open for
-    /// jobs and output, but not for a timer.
-    pub(super) fn on_close(&mut self, cx: &mut Context<'_>) {
-        if let SessionStep::Retrying(..) = std::mem::replace(&mut self.step, SessionStep::Ended) {
-            let line = format_args!("files {}: no worker thread for {}", self.peer, self.current);
-            cx.warn("files without a worker thread", line);
-            if self.shared.dialect == FilesDialect::Framed {
-                cx.reply(&error_reply(busy()));
+            Err(JobError::NoThread) => {
+                self.reject(cx, FilesError::new(FilesErrorCode::Busy, "too much is going on; ask again later"));
             }
+            Err(error) => self.fail(cx, error.to_string()),
         }
     }
 
@@ -238,11 +203,6 @@ impl FilesSession {
         self.step = SessionStep::Ended;
         cx.close(reason);
     }
-}
-
-/// Returns the error of a request for which there is no worker thread.
-fn busy() -> FilesError {
-    FilesError::new(FilesErrorCode::Busy, "too much is going on; ask again later")
 }
 
 /// Encodes an error reply.

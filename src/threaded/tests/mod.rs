@@ -12,6 +12,7 @@ mod memory;
 mod send;
 mod slow;
 mod spawn;
+mod stop;
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -94,6 +95,7 @@ impl Rig {
         let mut setup = EngineSetup::new(Limits::default(), Arc::new(move || notifier.notify())).unwrap();
         setup.limits.panic = limits.panic;
         setup.add_service(options, service.clone());
+        setup.services.iter_mut().for_each(|registered| registered.is_reachable = true);
         let system =
             ScriptedSystem(Arc::new(Mutex::new(SystemState { now: Instant::now(), fails: false, tasks: Vec::new() })));
         let EngineSetup { services, handle, inbox, .. } = setup;
@@ -208,7 +210,7 @@ impl TestThread {
         socket.set(PollFlags::OUT, ready.writable);
         socket.set(PEER_END, end == PeerEnd::Reported);
         socket &= wait.events;
-        let inbox = thread.own.shared_conn.as_ref().is_some_and(|shared_conn| is_signaled(&shared_conn.notifier));
+        let inbox = thread.own.notifier().is_some_and(is_signaled);
         let relief = thread.relief.as_ref().is_some_and(|relief| is_signaled(relief));
         let shared = &thread.worker.shared;
         let change = is_signaled(shared.lifecycle.change_notifier(thread.seen_state));

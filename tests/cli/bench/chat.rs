@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
+use socket2::Type;
 
 use self::server::{Fault, Server};
 use super::results::{is_machine_dependent, shape};
 use super::{Scratch, in_one_line, run_patiently};
+use crate::localhost::refusing;
 use crate::program::{Program, Signal, command, run};
 
 /// A small load for a time in which a busy machine delivers at least one message.
@@ -184,7 +186,8 @@ fn sigint_reports_what_was_measured() {
 
 #[test]
 fn refused_connect_has_advice() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (unused, _socket) = refusing(Type::STREAM);
+    let unused = unused.to_string();
     let output = run(&[&BRIEF[..], &[&unused]].concat());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");

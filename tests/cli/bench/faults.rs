@@ -1,13 +1,14 @@
 //! Faulty servers: each fault is counted and reported, and the exit code is 1.
 
-use std::net::TcpListener;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use socket2::Type;
 
 use super::brief;
 use super::servers::Server;
+use crate::localhost::refusing;
 use crate::program::{SocketPath, run};
 
 /// Runs a bench that must fail. Returns the last line of standard error, and the printed result.
@@ -90,7 +91,8 @@ fn no_connection_for_a_second_ends_the_run() {
 
 #[test]
 fn refused_connect_has_advice() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (address, _socket) = refusing(Type::STREAM);
+    let address = address.to_string();
     let (line, result) = failing_bench(&[&address]);
     assert!(line.contains(&format!("cannot connect to tcp {address}: ")), "{line}");
     assert!(line.contains("check that a server listens there"), "{line}");

@@ -5,8 +5,10 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde_json::Value;
+use socket2::Type;
 
 use super::{Scratch, brief, good};
+use crate::localhost::refusing;
 
 /// Returns the intervals of a log with their tags.
 fn intervals(log: &[u8]) -> Vec<(Option<String>, Histogram<u64>)> {
@@ -80,7 +82,8 @@ fn an_output_in_a_file_leaves_the_table() {
 
 #[test]
 fn without_a_result_no_file_is_made_or_changed() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (unused, _socket) = refusing(Type::STREAM);
+    let unused = unused.to_string();
     let (new, old) = (Scratch::new(), Scratch::new());
     std::fs::write(old.path(), "old").unwrap();
     let output = brief(&[&unused, "--html", &new.name(), "--hdr", &old.name()]);

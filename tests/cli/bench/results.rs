@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use socket2::Type;
 
 use super::servers::echo;
 use super::{brief, good, in_one_line};
+use crate::localhost::alone_at_localhost;
 use crate::program::{Program, run};
 
 fn json(args: &[&str]) -> Value {
@@ -125,11 +127,16 @@ fn every_activity_is_measured() {
 
 #[test]
 fn every_transport_is_measured() {
+    let ((server, tcp), _port) = alone_at_localhost(Type::STREAM, || {
+        let mut server = Program::serve(&["--listen", "127.0.0.1:0"]);
+        let tcp = server.address("tcp");
+        let port = tcp.rsplit_once(':').unwrap().1.parse().unwrap();
+        ((server, tcp), port)
+    });
     let unix = crate::program::SocketPath::new();
-    let mut server =
-        Program::serve(&["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--listen", &unix.listen()]);
-    let (tcp, udp) = (server.address("tcp"), server.address("udp"));
-    // The name may have a second address without a listener.
+    let mut others = Program::serve(&["--listen", "udp:127.0.0.1:0", "--listen", &unix.listen()]);
+    let udp = others.address("udp");
+    // The name may have a second address, which refuses.
     let by_name = tcp.replace("127.0.0.1", "localhost");
     for (args, transport) in [
         (&[tcp.as_str()][..], "tcp"),
@@ -143,6 +150,7 @@ fn every_transport_is_measured() {
         assert!(result["messages"].as_u64().unwrap() > 0, "{transport}");
         assert!(result["server"].is_null(), "the server process is unknown");
     }
+    drop((server, others));
 }
 
 #[test]

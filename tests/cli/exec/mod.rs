@@ -7,14 +7,17 @@ mod textbook;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use socket2::Type;
+
 use crate::guard::guard;
+use crate::localhost::refusing;
 use crate::program::{Program, Signal, SocketPath, command, run};
 
 const ENGINES: [&str; 2] = ["reactor", "threads"];
@@ -179,7 +182,8 @@ fn invalid_call_arguments_exit_2() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(stderr.contains(says) && stderr.lines().count() == 1, "{args:?}: {stderr}");
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (free, _socket) = refusing(Type::STREAM);
+    let free = free.to_string();
     let output = call(&free, &["--", "ls"]);
     let start = format!("'switchboard serve exec --allow PROGRAM --listen {free}'");
     let says = format!("cannot reach {free}: connection refused; start one with {start}");

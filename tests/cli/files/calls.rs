@@ -5,10 +5,12 @@ use std::process::Command;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
+use socket2::Type;
 
 #[cfg(target_os = "linux")]
 use super::await_file;
 use super::{Read, Scripted, Write, call, expect, finish, fs, json, names, noise, partial, start};
+use crate::localhost::refusing;
 use crate::program::run;
 
 #[test]
@@ -39,7 +41,8 @@ fn invalid_arguments_exit_2() {
 #[test]
 fn refused_connect_has_advice() {
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (free, _socket) = refusing(Type::STREAM);
+    let free = free.to_string();
     let start = format!("'switchboard serve files --root DIR --listen {free}'");
     let says = format!("cannot reach {free}: connection refused; start one with {start}");
     expect(&call(folder.path(), &free, &["get", "x"]), 1, &says);

@@ -94,10 +94,10 @@ fn plain_dialect_works_with_a_plain_socket() {
         let says = "no is empty or was refused, which the dialect plain cannot distinguish";
         expect(&call(to.path(), &address, &["--dialect", "plain", "get", "no"]), 1, says);
         assert_eq!(names(to.path()), ["x"]);
-        server.logged("rejected \"no\": there is no such file");
+        server.logged("rejected 'no': there is no such file");
         let mut socket = TcpStream::connect(&address).unwrap();
         socket.write_all(b"../\x1b[31m").unwrap();
-        server.logged(r#"rejected "../\u{1b}[31m": '..' leads nowhere here"#);
+        server.logged(r"rejected '../\u{1b}[31m': '..' leads nowhere here");
     }
 }
 

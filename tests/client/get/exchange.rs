@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
+use socket2::Type;
+
 use super::server::{Server, close, expect_failure, expect_success, run};
+use crate::localhost::alone_at_localhost;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-One: 1\r\n\r\nhello";
 
@@ -48,7 +51,11 @@ fn get_ends_at_the_declared_length() {
 
 #[test]
 fn request_has_only_the_required_headers() {
-    let server = Server::answering([OK, OK]);
+    let (server, _port) = alone_at_localhost(Type::STREAM, || {
+        let server = Server::answering([OK, OK]);
+        let port = server.addr.port();
+        (server, port)
+    });
     let addr = server.addr;
     expect_success(run(&["get", &server.url("/a b/é?q=ü#part")]));
     let version = env!("CARGO_PKG_VERSION");

@@ -3,8 +3,11 @@ use std::net::TcpListener;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use socket2::Type;
+
 use super::server::{Server, close, expect_failure, expect_success, run};
 use crate::guard::{guard, scaled};
+use crate::localhost::{alone_at_localhost, refusing};
 use crate::program::millis;
 
 /// Starts a server that sends `bytes` and then stays silent until the returned value is dropped.
@@ -134,7 +137,10 @@ fn unresponsive_port_hits_the_connect_timeout() {
 
 #[test]
 fn refused_connect_names_each_address() {
-    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ((unused, _socket), _port) = alone_at_localhost(Type::STREAM, || {
+        let (unused, socket) = refusing(Type::STREAM);
+        ((unused, socket), unused.port())
+    });
     let stderr = expect_failure(&run(&["get", &unused.to_string()]));
     assert!(
         stderr.contains(&format!("cannot connect to {unused}: connection refused; is the server running?")),

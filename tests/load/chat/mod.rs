@@ -7,11 +7,13 @@ mod server;
 use std::io::Write as _;
 use std::time::Duration;
 
+use socket2::Type;
 use switchboard::Endpoint;
 use switchboard::load::chat::{ChatLoadConfig, ChatOutcome, run};
 use switchboard::load::{Activity, LoadError, LoadOutcome, LoadPhase, LoadProgress};
 
 use crate::guard::guard;
+use crate::localhost::refusing;
 use crate::observers::{EndStallWhen, Stall, StopWhen, UNTIL_STOPPED, has_answers};
 use faults::{run_with_fault, short_timeout};
 use server::{Fault, Server};
@@ -105,7 +107,7 @@ fn two_runs_with_many_members_do_not_collide() {
 
 #[test]
 fn a_run_without_any_member_is_an_error() {
-    let free_addr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (free_addr, _socket) = refusing(Type::STREAM);
     let error = run(&plan(&Endpoint::Tcp(free_addr)), &mut ()).unwrap_err();
     assert!(
         matches!(&error, LoadError::Connect(error) if error.kind() == std::io::ErrorKind::ConnectionRefused),

@@ -26,8 +26,13 @@ impl Member {
 
     /// Connects with a small receive buffer, so that unread output stays in the server.
     pub(crate) fn connect_narrow(at: SocketAddr) -> Self {
+        Self::connect_receiving(at, 4096)
+    }
+
+    /// Connects with a receive buffer of this size.
+    pub(crate) fn connect_receiving(at: SocketAddr, bytes: usize) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
         socket.connect(&at.into()).unwrap();
         Self { client: Client::new(TcpStream::from(socket)) }
     }

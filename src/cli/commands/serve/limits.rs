@@ -73,8 +73,8 @@ pub(in crate::cli) struct LimitArgs {
     slow_consumer: SlowConsumer,
     /// Policy for a panic in a service, which is a bug
     ///
-    /// close closes the connection that the service was called for and logs the panic; abort ends
-    /// the server.
+    /// close closes the connection that the service was called for and logs the panic; a service
+    /// that panics five times within 10s is stopped. abort ends the server.
     #[arg(long, value_name = "POLICY", value_parser = one_of(PanicPolicy::NAMES), default_value_t = Limits::default().panic)]
     panic: PanicPolicy,
 

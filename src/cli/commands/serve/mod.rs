@@ -9,6 +9,8 @@ mod args;
 mod bind;
 pub(in crate::cli) mod config;
 mod examples;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzz;
 mod limits;
 mod plan;
 mod ports;
@@ -18,4 +20,6 @@ mod stats;
 mod toml_file;
 
 pub(in crate::cli) use args::ServeArgs;
+#[cfg(feature = "fuzzing")]
+pub(crate) use fuzz::fuzz_config;
 pub(in crate::cli) use run::serve;

@@ -1,6 +1,6 @@
 //! Running `serve`: binds the plan's addresses, prints them and runs the engine until a signal.
 
-use switchboard::{Command, Context, Endpoint, Service, ServiceOptions};
+use switchboard::{Command, Context, Endpoint, Error, Service, ServiceOptions};
 
 use super::args::ServeArgs;
 use super::bind::bind;
@@ -69,10 +69,15 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
     if let Err(error) = stdout::print_without_waiting(&addresses) {
         log::warn!("{error}");
     }
-    let stats = engine.run()?;
+    let ended = engine.run();
+    let stats = match &ended {
+        Ok(stats) => stats,
+        Err(Error::ServicesStopped { stats }) => stats,
+        Err(_) => return Ok(ended.map(drop)?),
+    };
     log::info!("stopped: {stats}");
-    reports.write_last(stats);
-    Ok(())
+    reports.write_last(stats.clone());
+    Ok(ended.map(drop)?)
 }
 
 /// A service without listeners. It lets a second signal end the process once the engine drains: by

@@ -4,7 +4,7 @@ use super::peer::Peer;
 use super::scenario::READS_AT_ONCE;
 use super::world::{CHAT_UDP, ECHO_UDP, World};
 use crate::engine::run_state::RunState;
-use crate::reactor::tests::bytes_of_removed;
+use crate::reactor::scripted_check::bytes_of_removed;
 
 impl World {
     /// Lets every peer read, every job end and every peer close. Then the loop has no connection,

@@ -3,16 +3,15 @@
 //! A seed decides everything that the system and the peers do: short reads and writes, late and
 //! spurious events, resets, ends of streams, failing accepts, full UDP sockets, the order in which
 //! jobs end, pauses of the process, drains and stops ([`scenario`]). The scripted driver keeps the
-//! rules of epoll(7). After every turn the invariants are checked ([`check`]), every byte that a
-//! peer receives is compared with a reference model ([`peer`]), and every callback with what a
-//! service is promised ([`watch`]). There are no threads and no clock, so a seed always gives the
-//! same run.
+//! rules of epoll(7). After every turn the invariants are checked
+//! ([`scripted_check`](super::super::scripted_check)), every byte that a peer receives is compared
+//! with a reference model ([`peer`]), and every callback with what a service is promised
+//! ([`watch`]). There are no threads and no clock, so a seed always gives the same run.
 //!
 //! `SIM_SEEDS=100000` runs more seeds, `SIM_SEED=17` runs one. `tests/planted/` has bugs that the
 //! simulator must find.
 
 mod chat_model;
-mod check;
 mod ending;
 mod files_model;
 mod model;

@@ -242,7 +242,7 @@ fn limits(rng: &mut Rng) -> Limits {
         idle_timeout: Duration::from_secs(one_of(rng, &[0, 25])),
         frame_timeout: Duration::from_secs(one_of(rng, &[10, 30])),
         write_timeout: Duration::from_secs(15),
-        max_queued_jobs: 1024,
+        max_queued_jobs: one_of(rng, &[1, 3, 1024]),
         max_queued_messages: one_of(rng, &[1, 5, 1024]),
         ..Limits::default()
     }

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::check;
 use super::world::{ECHO_UDP, World};
 use crate::connection::{Connection, Phase};
 use crate::engine::run_state::RunState;
 use crate::reactor::event_loop::EventLoop;
+use crate::reactor::scripted_check as check;
 
 /// Turns in a row without any effect after which the loop counts as spinning. Some may accept only
 /// errors.
@@ -73,7 +73,8 @@ impl World {
                 return Ok(polled.timeout);
             }
             let is_over = polled.events == 0 && polled.timeout != Some(Duration::ZERO);
-            if is_over && !self.woken.load(Ordering::Relaxed) && !self.script.owes_events() {
+            let has_more = self.event_loop.has_work() || self.woken.load(Ordering::Relaxed);
+            if is_over && !has_more && !self.script.owes_events() {
                 self.is_late = false;
                 return self.check_idle(polled.timeout).map(|()| polled.timeout);
             }

@@ -19,7 +19,7 @@ use crate::engine::limits::SlowConsumer;
 use crate::engine::slab::reserved_key;
 use crate::reactor::driver::{Source, SourceKind};
 use crate::reactor::event_loop::EventLoop;
-use crate::reactor::tests::scripted_driver::{DriverScript, ScriptedDriver};
+use crate::reactor::scripted_driver::{DriverScript, ScriptedDriver};
 use crate::service::ServiceId;
 use crate::services::Echo;
 use crate::services::chat::{Chat, ChatConfig};
@@ -179,15 +179,7 @@ impl World {
             Op::UdpFull { to_chat } => self.script.script_sends(udp_socket(to_chat), [ScriptedCall::WouldBlock]),
             Op::UdpRoom { to_chat } => self.give_udp_room(udp_socket(to_chat)),
             Op::Elapse { millis } => self.elapse(Duration::from_millis(millis))?,
-            Op::Pause { millis } => {
-                // A frame that is read in several turns may be cut by the pause.
-                let budget = self.event_loop.shared.worker.limits.read_budget_bytes;
-                let is_long = self.peers.iter().any(|peer| peer.socket.unread() > budget);
-                if is_long || !self.event_loop.shared.ready.is_empty() {
-                    self.run_until_idle()?;
-                }
-                self.pause(Duration::from_millis(millis));
-            }
+            Op::Pause { millis } => self.pause(Duration::from_millis(millis)),
             Op::Drain => self.handle.drain(),
             Op::Stop => {
                 self.handle.stop();

@@ -79,10 +79,10 @@ pub(super) fn chat_members(cx: &mut ActorContext<'_>) {
     let outcome = chat::run(&config, &mut Watch(cx.stop));
     if let Ok(outcome) = &outcome {
         for violation in &outcome.workload.violations {
-            cx.tally.add_faults(1, violation.to_string());
+            cx.tally.describe(violation.to_string());
         }
         for error in &outcome.workload.server_errors {
-            cx.tally.add_faults(1, format!("member {}: {}: {}", error.member, error.code, error.text));
+            cx.tally.describe(format!("member {}: {}: {}", error.member, error.code, error.text));
         }
     }
     count(cx, outcome, false);

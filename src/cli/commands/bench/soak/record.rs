@@ -113,7 +113,10 @@ fn resources_verdicts(resources: Option<(Resources, Resources)>) -> Vec<Finding>
     };
     let excess = after.excess(&before);
     if excess.is_empty() {
-        return vec![Finding::new(Tone::Good, "Descriptors, threads and memory are back where they began.")];
+        return vec![Finding::new(
+            Tone::Good,
+            "Descriptors, threads, connections, timers and memory are back where they began.",
+        )];
     }
     excess.into_iter().map(|line| Finding::new(Tone::Bad, format!("Left behind: {line}."))).collect()
 }
@@ -122,6 +125,7 @@ fn resources_verdicts(resources: Option<(Resources, Resources)>) -> Vec<Finding>
 mod tests {
     use std::time::Duration;
 
+    use super::super::resources::Gauges;
     use super::super::tally::Tally;
     use super::*;
     use crate::cli::commands::bench::args::ReportArgs;
@@ -134,7 +138,8 @@ mod tests {
         for tally in &tallies {
             tally.add_round(3);
         }
-        let before = Resources { descriptors: 30, threads: 5, rss_bytes: 8 << 20 };
+        let gauges = Gauges { open: 0, buffered_bytes: 0, shared_bytes: 0, timers: 3, jobs_queued: 0, jobs_running: 0 };
+        let before = Resources { descriptors: 30, threads: 5, rss_bytes: 8 << 20, gauges };
         let mut after = before;
         change(&tallies, &mut after);
         let outcome = SoakOutcome { tallies, elapsed, resources: Some((before, after)), server_error: None };

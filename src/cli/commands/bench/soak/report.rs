@@ -43,9 +43,9 @@ fn section(heading: &'static str, head: &[&str], rows: Vec<Vec<String>>) -> Sect
 
 fn held(before: &Resources, after: &Resources) -> Vec<Vec<String>> {
     let bytes = |bytes| figure::bytes(figure::float(bytes));
-    vec![
-        vec!["descriptors".to_owned(), figure::count(before.descriptors), figure::count(after.descriptors)],
-        vec!["threads".to_owned(), figure::count(before.threads), figure::count(after.threads)],
-        vec!["memory".to_owned(), bytes(before.rss_bytes), bytes(after.rss_bytes)],
-    ]
+    let counts = before.counts().into_iter().zip(after.counts());
+    let counts =
+        counts.map(|((name, before, _), (_, after, _))| [name.to_owned(), figure::count(before), figure::count(after)]);
+    let memory = ["memory".to_owned(), bytes(before.rss_bytes), bytes(after.rss_bytes)];
+    counts.chain([memory]).map(Vec::from).collect()
 }

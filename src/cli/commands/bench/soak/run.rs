@@ -115,7 +115,7 @@ impl Soak<'_> {
         let (mut last, mut since) = (self.resources()?, Instant::now());
         while since.elapsed() < UNCHANGED && Instant::now() < deadline && self.look_later() {
             let now = self.resources()?;
-            if (now.descriptors, now.threads) != (last.descriptors, last.threads) {
+            if now.counts() != last.counts() {
                 since = Instant::now();
             }
             last = now;
@@ -137,7 +137,7 @@ impl Soak<'_> {
     }
 
     fn resources(&self) -> Option<Resources> {
-        self.site.probe.as_ref().and_then(Resources::of)
+        Resources::of(self.site.probe.as_ref()?, &self.site.stats_file())
     }
 
     /// Waits for the next look at the server. Returns false after a signal.

@@ -1,16 +1,19 @@
 //! The server of a soak, with every service, and its addresses.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use switchboard::Endpoint;
 
+use super::resources::EXEC_JOBS;
 use crate::cli::engine::EngineName;
 use crate::cli::process::{ProcessProbe, ServerProcess};
 
 /// The bytes of the files that the server offers.
 pub(super) const FILE_BYTES: [(&str, usize); 4] =
     [("empty", 0), ("small", 1000), ("piece", 256 << 10), ("large", (3 << 20) + 17)];
+
+const STATS_FILE: &str = "stats.json";
 
 /// Each service with its listeners, and its further keys in the configuration.
 const SECTIONS: [(&str, &[&str], &str); 12] = [
@@ -24,7 +27,7 @@ const SECTIONS: [(&str, &[&str], &str); 12] = [
     ("clock", &["127.0.0.1:0", "udp:127.0.0.1:0"], "answers-per-second = 0"),
     ("files", &["127.0.0.1:0"], "root = \"ROOT\"\ndialect = \"framed\""),
     ("files", &["127.0.0.1:0"], "root = \"ROOT\"\ndialect = \"plain\""),
-    ("exec", &["127.0.0.1:0"], "allow = [\"echo\", \"sleep\"]\ntimeout = \"2s\""),
+    ("exec", &["127.0.0.1:0"], "allow = [\"echo\", \"sleep\"]\ntimeout = \"2s\"\njobs = JOBS"),
     ("chat", &["127.0.0.1:0", "lines@127.0.0.1:0", "udp:127.0.0.1:0"], "messages-per-second = 0\nkept-messages = 100"),
     // Attacks on the lobby go to a chat of their own: each newcomer is announced to all others.
     ("chat", &["127.0.0.1:0", "lines@127.0.0.1:0", "udp:127.0.0.1:0"], "kept-messages = 100"),
@@ -37,7 +40,7 @@ pub(super) struct Site {
     pub(super) probe: Option<ProcessProbe>,
     pub(super) contents: SiteContents,
     /// The directory of the files, removed with the site.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// The part of the site that the clients use.
@@ -87,7 +90,7 @@ impl Site {
             std::fs::create_dir(&root)?;
             files.iter().try_for_each(|(name, bytes)| std::fs::write(root.join(name), bytes))?;
             let file = directory.path().join("soak.toml");
-            std::fs::write(&file, config(engine, &root))?;
+            std::fs::write(&file, config(engine, directory.path(), &root))?;
             Ok(file)
         };
         let config = write().map_err(|error: std::io::Error| format!("{}: {error}", directory.path().display()))?;
@@ -98,7 +101,12 @@ impl Site {
         let endpoints = SECTIONS.iter().map(|(_, listen, _)| listening.by_ref().take(listen.len()).collect()).collect();
         let probe = ProcessProbe::open(server.pid());
         let contents = SiteContents { files: files.into(), endpoints };
-        Ok(Self { server, probe, contents, _directory: directory })
+        Ok(Self { server, probe, contents, directory })
+    }
+
+    /// Returns the path of the statistics, which the server writes every second.
+    pub(super) fn stats_file(&self) -> PathBuf {
+        self.directory.path().join(STATS_FILE)
     }
 
     /// Stops the server.
@@ -124,10 +132,11 @@ fn random_bytes(len: usize) -> Vec<u8> {
     bytes
 }
 
-fn config(engine: EngineName, root: &Path) -> String {
-    let mut text = format!("engine = \"{}\"\n", engine.name());
+fn config(engine: EngineName, directory: &Path, root: &Path) -> String {
+    let stats_file = directory.join(STATS_FILE).display().to_string();
+    let mut text = format!("engine = {:?}\nstats-every = \"1s\"\nstats-file = {stats_file:?}\n", engine.name());
     for (service, listen, keys) in SECTIONS {
-        let keys = keys.replace("ROOT", &root.display().to_string());
+        let keys = keys.replace("ROOT", &root.display().to_string()).replace("JOBS", &EXEC_JOBS.to_string());
         // Writing to a string does not fail.
         let _ = writeln!(text, "\n[[{service}]]\nlisten = {listen:?}\n{keys}");
     }

@@ -30,6 +30,11 @@ impl Tally {
     /// Counts `count` faults of one kind.
     pub(super) fn add_faults(&self, count: u64, text: impl Into<String>) {
         self.faults.fetch_add(count, Ordering::Relaxed);
+        self.describe(text);
+    }
+
+    /// Describes a fault that is counted elsewhere.
+    pub(super) fn describe(&self, text: impl Into<String>) {
         let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         if described.len() < MAX_DESCRIBED {
             described.push(text.into());

@@ -7,38 +7,38 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A range of bytes in the text.
-pub(super) type ByteSpan = Range<usize>;
+pub(in crate::cli::commands::serve) type ByteSpan = Range<usize>;
 
 /// An error in the configuration, with its position.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ConfigError {
-    pub(super) span: ByteSpan,
-    pub(super) message: String,
+pub(in crate::cli::commands::serve) struct ConfigError {
+    pub(in crate::cli::commands::serve) span: ByteSpan,
+    pub(in crate::cli::commands::serve) message: String,
     /// True if the text is valid, but something that it names cannot be read.
-    pub(super) is_unreadable: bool,
+    pub(in crate::cli::commands::serve) is_unreadable: bool,
 }
 
 /// A table of the file. The keys above the first table form a section with an empty name.
 #[derive(Debug)]
-pub(super) struct ConfigSection {
-    pub(super) name: String,
-    pub(super) span: ByteSpan,
-    pub(super) keys: Vec<ConfigKey>,
+pub(in crate::cli::commands::serve) struct ConfigSection {
+    pub(in crate::cli::commands::serve) name: String,
+    pub(in crate::cli::commands::serve) span: ByteSpan,
+    pub(in crate::cli::commands::serve) keys: Vec<ConfigKey>,
 }
 
 /// A key and its value.
 #[derive(Debug)]
-pub(super) struct ConfigKey {
-    pub(super) name: String,
-    pub(super) span: ByteSpan,
-    pub(super) value: ConfigValue,
+pub(in crate::cli::commands::serve) struct ConfigKey {
+    pub(in crate::cli::commands::serve) name: String,
+    pub(in crate::cli::commands::serve) span: ByteSpan,
+    pub(in crate::cli::commands::serve) value: ConfigValue,
     /// Position of the value.
-    pub(super) value_span: ByteSpan,
+    pub(in crate::cli::commands::serve) value_span: ByteSpan,
 }
 
 /// A value in the form of command-line arguments.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ConfigValue {
+pub(in crate::cli::commands::serve) enum ConfigValue {
     /// A flag without a value: true if it is given.
     Switch(bool),
     /// One argument for each time the flag is given, with its position.
@@ -46,7 +46,7 @@ pub(super) enum ConfigValue {
 }
 
 /// Returns all sections in the order of the text, and the errors of syntax and of value types.
-pub(super) fn sections(text: &str) -> (Vec<ConfigSection>, Vec<ConfigError>) {
+pub(in crate::cli::commands::serve) fn sections(text: &str) -> (Vec<ConfigSection>, Vec<ConfigError>) {
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     let describe = |error: &toml::de::Error| match error.message() {
         "duplicate key" => "duplicate name: write a section that occurs twice as [[name]] each time".to_owned(),

@@ -3,10 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn plan(text: &str) -> Result<ServePlan, Vec<String>> {
-    let (sections, errors) = document::sections(text);
-    let position = |span: &_| toml_file::position(Path::new("f"), text, span);
-    interpret::plan(&sections, errors, &position).map_err(|mut errors| {
-        errors.sort_by_key(|error| error.span.start);
+    super::plan(Path::new("f"), text).map_err(|errors| {
         let lines =
             errors.iter().map(|error| toml_file::error_line(Path::new("f"), text, error.span.clone(), &error.message));
         lines.collect()

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use super::driver::SourceKind;
+use super::event_loop::EventLoop;
+use super::scripted_driver::{DriverScript, ScriptedDriver};
+use super::state::{AcceptState, SourceState};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::connection::{Connection, Phase, Stream};
 use crate::engine::limits::{ACCEPT_PAUSE, Limits};
 use crate::engine::run_state::RunState;
 use crate::engine::slab::reserved_key;
-use crate::reactor::driver::SourceKind;
-use crate::reactor::event_loop::EventLoop;
-use crate::reactor::state::{AcceptState, SourceState};
-use crate::reactor::tests::check_between_turns;
-use crate::reactor::tests::scripted_driver::{DriverScript, ScriptedDriver};
 use crate::service::time::Timestamp;
 
 /// Bytes that one step may queue beyond the limit of a write queue: its replies.
@@ -85,7 +84,7 @@ fn check_source(state: &SourceState, number: usize, has_output: bool, script: &D
     let (waits, can_go_on) = match state.source.kind {
         SourceKind::Listener(_) => (script.backlog(number) > 0, state.accepting != AcceptState::Paused),
         SourceKind::Udp { .. } => (script.waiting_datagrams(number) > 0, !has_output),
-        SourceKind::CommandPipe(_) => (false, false),
+        SourceKind::CommandPipe(_) | SourceKind::Closed => (false, false),
     };
     if waits && !state.readiness.readable && !script.has_edge(number) {
         return wrong("input waits, no event will report it, and the loop does not know of it");
@@ -130,4 +129,32 @@ pub(super) fn when_idle(event_loop: &EventLoop<ScriptedDriver>, timeout: Option<
         }
     }
     Ok(())
+}
+
+/// Returns the bytes that jobs hold whose connections are removed.
+pub(super) fn bytes_of_removed(event_loop: &EventLoop<ScriptedDriver>) -> usize {
+    let EventLoop { connections, shared, .. } = event_loop;
+    shared.threads.job_pools.bytes_of(|conn| connections.get(conn.0).is_none())
+}
+
+/// Checks that the counters match the state and that every list is empty or without duplicates.
+pub(super) fn check_between_turns(event_loop: &EventLoop<ScriptedDriver>) -> Result<(), String> {
+    let EventLoop { connections, shared, .. } = event_loop;
+    let held: usize = connections.iter().map(|(_, conn)| conn.own_bytes()).sum();
+    let held = held + bytes_of_removed(event_loop);
+    let open = connections.len() - shared.admission.rejected.len();
+    let mut ready: Vec<usize> = shared.ready.iter().copied().collect();
+    ready.sort_unstable();
+    let checks = [
+        (shared.worker.stats.buffered_bytes == held as u64, "buffered_bytes is not the sum of the held bytes"),
+        (shared.worker.stats.open == open as u64, "the counter of open connections is wrong"),
+        (ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice"),
+        (shared.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn"),
+        (shared.ending.closing.is_empty(), "an on_close was left for a later turn"),
+        (shared.ending.closed.is_empty(), "a closed connection was kept"),
+        (shared.worker.replies.is_empty(), "a reply was left in the reply buffer"),
+        (shared.worker.dropped.is_empty(), "a dropped batch was left for the next connection"),
+        (shared.worker.pending_actions.actions.is_empty(), "an action was left for the next callback"),
+    ];
+    checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, message)| Err(message.to_owned()))
 }
