@@ -41,6 +41,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | `sync` | the locks and channels of the threads |
 //! | `frame` | framing: cuts a stream into payloads and encodes payloads; text encodings |
 //! | `net` | sockets, UDP batches, and the differences between operating systems |
 //! | `service` | the [`Service`] trait, the [`Context`] of a callback, ids, reply buffer |
@@ -93,6 +94,7 @@ mod net;
 mod reactor;
 mod service;
 pub mod services;
+mod sync;
 mod threaded;
 
 pub use engine::error::Error;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::limits::Limits;
 use crate::service::address::site_of;
-use crate::service::{CloseReason, Peer, ServiceId};
+use crate::service::{CloseReason, MAX_KEPT_ENTRIES, Peer, ServiceId};
 
 /// The bound on the connections of one address unless another is set. The addresses of this machine
 /// then have none.
@@ -94,6 +94,9 @@ impl Clients {
             if *connections == 0 {
                 self.per_address.remove(&site);
             }
+            if self.per_address.is_empty() {
+                self.per_address.shrink_to(MAX_KEPT_ENTRIES);
+            }
         }
     }
 
@@ -178,6 +181,17 @@ mod tests {
         assert_eq!(clients.refusal(&tcp("127.0.0.1"), A), None);
         clients.remove(&tcp("::ffff:127.0.0.1"), A);
         assert_eq!(clients.per_address.len(), 1, "an address without a connection has no entry");
+    }
+
+    #[test]
+    fn addresses_leave_no_memory_behind() {
+        let mut clients = clients(&Limits::default(), usize::MAX);
+        let peers: Vec<Peer> =
+            (0..10_000_u32).map(|ip| Peer::Tcp((IpAddr::from(ip.to_be_bytes()), 1).into())).collect();
+        peers.iter().for_each(|peer| clients.add(peer, A));
+        assert!(clients.per_address.len() >= 9_999);
+        peers.iter().for_each(|peer| clients.remove(peer, A));
+        assert!(clients.per_address.capacity() <= 2 * MAX_KEPT_ENTRIES);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The handle by which other threads reach an engine, and the engine's receiving side.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::engine::jobs::WakeFn;
 use crate::service::{Message, ServiceId};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// A handle to an engine for other threads. Cloning is cheap.
 #[derive(Clone)]
@@ -138,8 +138,10 @@ impl HandleReceiver {
     /// [commands](Self::take_commands), in this turn or a later one.
     pub(crate) fn begin(&mut self) {
         let CommandFlags { drain, stop, log_stats, waking } = &*self.flags;
-        // Cleared before the flags are read, so that a later request wakes the engine again.
-        waking.store(false, Ordering::Release);
+        // Cleared before the flags are read, so that a later request wakes the engine again. An
+        // exchange: after a store, this thread might not see yet what an earlier request has left,
+        // which found the flag set and woke nobody.
+        waking.swap(false, Ordering::AcqRel);
         let all = [(log_stats, Command::LogStats), (drain, Command::Drain), (stop, Command::Stop)];
         let requested = all.map(|(signal, command)| signal.swap(false, Ordering::AcqRel).then_some(command));
         // At most as many messages as the queue holds come before a command: a thread that posts

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::service::{ConnId, ServiceId};
+use crate::service::{ConnId, MAX_KEPT_ENTRIES, ServiceId};
 
 /// Whose jobs take turns with those of others: a connection's, or a service's own jobs.
 pub(crate) type Client = (ServiceId, ConnId);
@@ -82,6 +82,10 @@ impl<J> JobQueue<J> {
             if jobs.running == 0 {
                 self.clients.remove(&client);
             }
+            if self.clients.is_empty() {
+                self.clients.shrink_to(MAX_KEPT_ENTRIES);
+                self.turns.shrink_to(MAX_KEPT_ENTRIES);
+            }
         } else if had_to_wait {
             self.turns.push_back(client);
         }
@@ -132,6 +136,16 @@ mod tests {
         }
         assert_eq!(order, [10, 20, 30, 11, 12]);
         assert!(queue.clients.is_empty() && queue.turns.is_empty() && queue.queued() == 0);
+    }
+
+    #[test]
+    fn clients_leave_no_memory_behind() {
+        let mut queue = JobQueue::new(1);
+        (0..10_000).for_each(|conn| queue.push((ServiceId(0), ConnId(conn)), conn));
+        while let Some(conn) = queue.pop() {
+            queue.ended((ServiceId(0), ConnId(conn)));
+        }
+        assert!(queue.clients.capacity().max(queue.turns.capacity()) <= 2 * MAX_KEPT_ENTRIES);
     }
 
     #[test]

@@ -9,12 +9,10 @@
 
 use slab::Slab;
 
+use crate::service::MAX_KEPT_ENTRIES;
 use crate::service::ids::{INDEX_BITS, INDEX_MASK};
 
 const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
-
-/// The slots that an empty slab keeps.
-const MAX_VACANT_SLOTS: usize = 64;
 
 /// A slab whose keys are never reused.
 pub(crate) struct GenerationalSlab<T> {
@@ -80,7 +78,7 @@ impl<T> GenerationalSlab<T> {
         let index = occupied(&self.keys, key)?;
         self.keys.remove(index);
         let removed = self.entries.get_mut(index)?.take();
-        if self.keys.is_empty() && self.entries.len() > MAX_VACANT_SLOTS {
+        if self.keys.is_empty() && self.entries.len() > MAX_KEPT_ENTRIES {
             (self.keys, self.entries) = (Slab::new(), Vec::new());
         }
         removed
@@ -144,7 +142,7 @@ mod tests {
     #[test]
     fn an_empty_slab_gives_its_memory_back_and_keeps_no_key_alive() {
         let mut slab = GenerationalSlab::new();
-        let keys: Vec<usize> = (0..2 * MAX_VACANT_SLOTS).map(|number| slab.insert(number)).collect();
+        let keys: Vec<usize> = (0..2 * MAX_KEPT_ENTRIES).map(|number| slab.insert(number)).collect();
         assert!(keys.iter().all(|key| slab.remove(*key).is_some()));
         assert_eq!(slab.entries.capacity(), 0);
         let key = slab.insert(7);

@@ -11,6 +11,8 @@ mod listener;
 mod nonblocking_file;
 mod notifier;
 mod resolution;
+#[cfg(shuttle)]
+pub(crate) mod shuttled;
 mod socket_options;
 mod stream;
 mod tcp_info;
@@ -22,8 +24,10 @@ pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 pub use endpoint::{Endpoint, ParseEndpointError};
 pub(crate) use listener::StreamListener;
 pub(crate) use nonblocking_file::NonblockingFile;
-pub(crate) use notifier::Notifier;
 #[cfg(feature = "cli")]
 pub(crate) use resolution::Resolution;
+#[cfg(shuttle)]
+pub(crate) use shuttled::{Notifier, wait};
 pub use stream::SocketStream;
-pub(crate) use wait::wait;
+#[cfg(not(shuttle))]
+pub(crate) use {notifier::Notifier, wait::wait};

@@ -7,10 +7,7 @@ use super::shared::Shared;
 use super::timers::MEMORY_KEY;
 use crate::connection::{Connection, Phase, Stream};
 use crate::engine::memory::{MEMORY_GRACE, MemoryPolicy};
-use crate::service::{CloseReason, Peer};
-
-/// The entries that a list of the loop keeps room for while nobody is connected.
-const MAX_KEPT_ENTRIES: usize = 64;
+use crate::service::{CloseReason, MAX_KEPT_ENTRIES, Peer};
 
 impl Shared {
     /// Returns the sum that the bound applies to.

@@ -3,8 +3,7 @@
 //! The sum is one number that all threads share. A thread writes it only if its connection's bytes
 //! have changed, which small requests with direct replies do not do.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::lifecycle::lock;
@@ -16,6 +15,8 @@ use crate::frame::BatchMemory;
 use crate::net::Notifier;
 use crate::service::time::Timestamp;
 use crate::service::{CloseReason, Peer};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
 
 /// The time between two closes of the largest holders while the sum stays at the limit. Those
 /// that were asked to close have closed by then.
@@ -57,7 +58,7 @@ impl HeldMemory {
 
     /// Returns the bytes held, without those of batches.
     pub(super) fn held_bytes(&self) -> u64 {
-        self.held_bytes.load(Ordering::Relaxed)
+        self.held_bytes.load(Ordering::SeqCst)
     }
 
     /// Returns the sum that the limit applies to.
@@ -101,8 +102,10 @@ impl HeldMemory {
 
     /// Updates the sum after a part of it has changed.
     pub(super) fn adjust(&self, before: u64, now: u64) {
-        self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-        if now < before && self.has_pressure.load(Ordering::Acquire) && self.is_relieved() {
+        // This thread lowers the sum and then looks for a period; `begin_pressure` begins one and
+        // then looks at the sum. In a weaker order each could miss what the other has done.
+        self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::SeqCst);
+        if now < before && self.has_pressure.load(Ordering::SeqCst) && self.is_relieved() {
             self.relieve();
         }
     }
@@ -116,7 +119,7 @@ impl HeldMemory {
         let exceeds = !period.is_exceeded && self.policy.is_exceeded(self.sum());
         period.is_exceeded |= exceeds;
         let relief = period.relief.clone();
-        self.has_pressure.store(true, Ordering::Release);
+        self.has_pressure.store(true, Ordering::SeqCst);
         drop(pressure);
         if is_new && self.is_relieved() {
             // The sum fell before the period was visible, so the thread that lowered it did not end

@@ -1,13 +1,13 @@
 //! The groups of callbacks that took long. While one is under way, no other thread can call its
 //! service.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::lifecycle::lock;
 use crate::engine::lag::{LongTurns, Work};
 use crate::engine::stats::Stats;
+use crate::sync::Mutex;
 
 /// The longest group of callbacks, and all groups over 10 ms. All threads share it.
 #[derive(Default)]

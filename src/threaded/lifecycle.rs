@@ -4,8 +4,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
@@ -17,6 +15,8 @@ use crate::engine::run_state::RunState;
 use crate::engine::threads::{self, ThreadTask};
 use crate::net::Notifier;
 use crate::service::{CloseReason, Peer, ServiceId};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a thread's stack. Untouched pages cost address space only, so the size is generous: a
 /// test runs the engine's deepest paths, with logging and a panic's backtrace, on half of it. The

@@ -4,8 +4,7 @@
 //! Each thread writes only its own block of counters, with plain stores. So no message costs a
 //! locked instruction or a cache line that another processor uses.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::held_memory::HeldMemory;
 use super::lifecycle::lock;
@@ -18,6 +17,8 @@ use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, ServiceId};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// The table of open connections, and the counters of all threads.
 pub(super) struct Routes {

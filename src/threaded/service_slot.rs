@@ -3,15 +3,14 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::lifecycle::lock;
 use crate::engine::setup::RegisteredService;
 use crate::net::Notifier;
 use crate::service::panic_history::PanicHistory;
 use crate::service::{GuardedService, InstanceFactory, RejectionReply, ServiceId, ServiceOptions};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A service, shared by the threads that call it.
 pub(super) struct ServiceSlot {

@@ -3,8 +3,7 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use super::held_memory::HeldMemory;
@@ -26,6 +25,8 @@ use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
 use crate::service::warning_limit::WarningLimit;
 use crate::service::{ConnId, JobOutput, Peer, ServiceId};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Mutex};
 
 /// The state shared by all threads.
 pub(super) struct EngineShared {

@@ -6,8 +6,6 @@
 //! inbox into the write queue and writes. If another thread is at work on the connection, that
 //! thread delivers instead.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use super::inbox::{Inbox, InboxItem};
 use super::lifecycle::lock;
 use super::socket::ConnStream;
@@ -17,6 +15,7 @@ use crate::engine::limits::{Limits, SlowConsumer};
 use crate::frame::{Batch, Framing};
 use crate::net::Notifier;
 use crate::service::{CloseReason, OutputBacklog, Peer};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A connection that other threads reach.
 pub(super) struct SharedConnection {

@@ -1,12 +1,16 @@
 //! Connection threads over scripted sockets and a scripted clock. The rig runs each thread's turns
 //! on the test's own thread, so a test decides the order in which threads run. No test waits.
 //!
-//! [`spawn`] is different: it runs the whole engine over TCP, with thread starts that fail.
+//! [`spawn`] is different: it runs the whole engine over TCP, with thread starts that fail. So is
+//! `interleavings`, which only a build with `--cfg shuttle` has: it runs the whole engine, and a
+//! scheduler decides after which step which thread goes on.
 
 mod accept;
 mod close;
 mod drain;
 mod fairness;
+#[cfg(shuttle)]
+mod interleavings;
 mod jobs;
 mod memory;
 mod send;

@@ -15,8 +15,8 @@ use slab::Slab;
 use super::backlog::Backlog;
 use super::ids::MemberId;
 use super::member::{ChatMember, MemberEndpoint};
-use crate::service::ConnId;
 use crate::service::token_bucket::TokenBucket;
+use crate::service::{ConnId, MAX_KEPT_ENTRIES};
 use crate::services::chat::dialect::ChatDialect;
 use crate::services::chat::names;
 use crate::services::chat::network::network_of;
@@ -108,7 +108,23 @@ impl MemberTable {
                 self.per_network.remove(&network);
             }
         }
+        if self.all.is_empty() {
+            self.free_unused_memory();
+        }
         Some(member)
+    }
+
+    /// Frees what the tables have grown to, because there is no member.
+    fn free_unused_memory(&mut self) {
+        if self.all.capacity() > MAX_KEPT_ENTRIES {
+            (self.all, self.by_slot) = (Slab::new(), Vec::new());
+            self.by_source.shrink_to(MAX_KEPT_ENTRIES);
+            // The table is empty, so no nick is hashed again.
+            self.by_nick.shrink_to(MAX_KEPT_ENTRIES, |_| 0);
+            self.per_network.shrink_to(MAX_KEPT_ENTRIES);
+            self.backlog.gaps.shrink_to(MAX_KEPT_ENTRIES);
+            self.backlog.deferred_pings.shrink_to(MAX_KEPT_ENTRIES);
+        }
     }
 
     /// Changes a member's nick; returns the old one.
@@ -242,5 +258,29 @@ impl MemberTable {
         assert_eq!(self.by_nick.len(), self.len());
         assert_eq!(self.by_slot.iter().flatten().count() + self.by_source.len(), self.len());
         assert_eq!(self.per_network, per_network);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_leave_no_memory_behind() {
+        let mut table = MemberTable::default();
+        let now = Instant::now();
+        let sources =
+            (0..2_000_u16).map(|number| SocketAddr::from((std::net::Ipv4Addr::from(u32::from(number) << 8), 1)));
+        let mut members: Vec<MemberId> = sources.map(|source| table.add_source(source, now)).collect();
+        members.extend((0..2_000).map(|slot| table.add(ConnId(slot), ChatDialect::Json, None)));
+        table.check();
+        for member in members {
+            assert!(table.remove(member).is_some());
+        }
+        table.check();
+        let MemberTable { all, by_slot, by_source, by_nick, per_network, .. } = table;
+        let kept =
+            [all.capacity(), by_slot.capacity(), by_source.capacity(), by_nick.capacity(), per_network.capacity()];
+        assert!(kept.iter().all(|entries| *entries <= 2 * MAX_KEPT_ENTRIES), "{kept:?}");
     }
 }
