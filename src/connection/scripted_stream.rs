@@ -87,7 +87,8 @@ impl ScriptedSocket {
 
     /// Makes room that no event reports, as a kernel does that reports it in large steps.
     pub(crate) fn add_hidden_room(&self, bytes: usize) {
-        self.state().room += bytes;
+        let mut state = self.state();
+        state.room = state.room.saturating_add(bytes);
     }
 
     /// The peer has read `bytes` bytes: the send buffer has room for as many more.

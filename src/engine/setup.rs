@@ -95,7 +95,7 @@ impl EngineSetup {
         };
         let costs: Vec<_> = services.iter().map(|registered| cost(&registered.options)).collect();
         let Some((descriptors, room)) = descriptor_room() else { return Clients::new(limits, usize::MAX, costs) };
-        let needed: usize = services.iter().map(|registered| registered.options.descriptors).sum();
+        let needed = services.iter().map(|registered| registered.options.descriptors).fold(0, usize::saturating_add);
         let reserved = needed.min(room / 2);
         if reserved < needed {
             log::warn!(

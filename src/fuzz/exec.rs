@@ -77,6 +77,10 @@ fn check(dialect: ExecDialect, messages: &[&[u8]], answers: &[Option<Vec<u8>>]) 
     let mut waiting: Option<ResponseParser> = None;
     for (message, answer) in messages.iter().zip(answers) {
         let Some(answer) = answer else { return };
+        if message.is_empty() && answer.is_empty() {
+            // No bytes are no message.
+            continue;
+        }
         if let Some(mut parser) = waiting.take() {
             if !answer.is_empty() && !answer.starts_with(READY.as_bytes()) {
                 let last_line = message.rsplit(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
@@ -89,10 +93,6 @@ fn check(dialect: ExecDialect, messages: &[&[u8]], answers: &[Option<Vec<u8>>]) 
                 // A message instead of the start closes the connection if the answer does.
                 continue;
             }
-        }
-        if message.is_empty() && answer.is_empty() {
-            // No bytes are no message.
-            continue;
         }
         let mut parser = ResponseParser::new(dialect);
         let step = parser.push(answer).expect("an answer follows its dialect");

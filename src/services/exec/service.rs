@@ -96,7 +96,8 @@ impl Exec {
         let (rules, shared) = (Arc::clone(&self.rules), Arc::clone(&self.shared));
         let instance =
             move || Self { rules: Arc::clone(&rules), shared: Arc::clone(&shared), sessions: HashMap::new() };
-        let descriptors = DESCRIPTORS_PER_COMMAND * self.rules.jobs.get() + GUARD_DESCRIPTORS;
+        let descriptors =
+            DESCRIPTORS_PER_COMMAND.saturating_mul(self.rules.jobs.get()).saturating_add(GUARD_DESCRIPTORS);
         ServiceOptions::new(name).job_threads(self.rules.jobs).descriptors(descriptors).per_connection(instance)
     }
 

@@ -82,6 +82,10 @@ fn is_array_of_tables<'a>(mut values: impl ExactSizeIterator<Item = &'a Spanned<
 }
 
 fn section(name: &str, span: ByteSpan, table: &DeTable<'_>, errors: &mut Vec<ConfigError>) -> ConfigSection {
+    // An empty name is that of the keys above the first section.
+    if name.is_empty() {
+        errors.push(config_error(span.clone(), "a section has no name: write that of a service, as in [echo]"));
+    }
     let keys = table.iter().filter_map(|(name, value)| key(name.get_ref().to_string(), name.span(), value, errors));
     let mut keys: Vec<_> = keys.collect();
     keys.sort_by_key(|key| key.span.start);

@@ -114,6 +114,7 @@ fn every_error_is_reported_with_its_line() {
             "[echo]\nframing = 'u9'\n[greet]\nsize = 3\n[nobody]",
             vec!["f:2: invalid value 'u9'", "f:4: unknown key size in greet", "f:5: unknown section nobody"],
         ),
+        ("[echo]\n[\"\"]\nengine = 'threads'", vec!["f:2: a section has no name"]),
         ("[echo\n", vec!["f:1: unclosed table, expected `]`"]),
         ("[echo]\n[echo]\n", vec!["f:2: duplicate name: write a section"]),
         ("echo = 3", vec!["f:1: echo is a section: write [echo]"]),
@@ -172,6 +173,11 @@ fn framing_error_has_the_line_of_the_framing() {
         let [error] = &errors[..] else { panic!("{text}: {errors:?}") };
         assert!(error.starts_with(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn any_number_of_jobs_may_run_at_the_same_time() {
+    assert_eq!(served("[exec]\nallow = 'sh'\njobs = 18446744073709551615"), ["exec tcp 127.0.0.1:8086 raw"]);
 }
 
 #[test]
