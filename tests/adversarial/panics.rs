@@ -66,6 +66,7 @@ impl Service for Buggy {
             "on_job" => _ = cx.offload(|| ()),
             "job" => _ = cx.offload(|| panic!("a bug in a job")),
             "on_close" => cx.close("as requested"),
+            "close, then panic" => cx.close("then panic"),
             "on_turn_end" => {
                 self.panics_in = Some("on_turn_end");
                 cx.notify_turn_end();
@@ -116,8 +117,9 @@ impl Service for Buggy {
         panic!("a bug in on_shutdown");
     }
 
-    fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
+    fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         self.members.retain(|id| *id != cx.conn());
+        assert_ne!(*reason, CloseReason::Service("then panic".into()), "a bug in on_close");
         self.panic_if_in("on_close");
     }
 }
