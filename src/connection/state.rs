@@ -140,6 +140,11 @@ impl<S: Stream> Connection<S> {
         matches!(self.phase, Phase::Open | Phase::Closing | Phase::Aborting)
     }
 
+    /// Returns true if its service has closed it.
+    pub(crate) fn is_closed_by_service(&self) -> bool {
+        matches!(self.close_reason(), Some(CloseReason::Service(_)))
+    }
+
     #[inline]
     pub(crate) fn close_reason(&self) -> Option<&CloseReason> {
         self.cold.as_ref()?.close_reason.as_ref()

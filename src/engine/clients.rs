@@ -188,9 +188,13 @@ mod tests {
         let mut clients = clients(&Limits::default(), usize::MAX);
         let peers: Vec<Peer> =
             (0..10_000_u32).map(|ip| Peer::Tcp((IpAddr::from(ip.to_be_bytes()), 1).into())).collect();
-        peers.iter().for_each(|peer| clients.add(peer, A));
+        for peer in &peers {
+            clients.add(peer, A);
+        }
         assert!(clients.per_address.len() >= 9_999);
-        peers.iter().for_each(|peer| clients.remove(peer, A));
+        for peer in &peers {
+            clients.remove(peer, A);
+        }
         assert!(clients.per_address.capacity() <= 2 * MAX_KEPT_ENTRIES);
     }
 

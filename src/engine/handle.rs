@@ -154,8 +154,15 @@ impl HandleReceiver {
 
     /// Removes and returns the oldest message. Returns `None` if the commands are due.
     pub(crate) fn next_message(&mut self) -> Option<(ServiceId, Message)> {
-        self.messages_due = self.messages_due.checked_sub(1)?;
-        self.messages.try_recv().ok()
+        let others_due = self.messages_due.checked_sub(1)?;
+        let message = self.messages.try_recv().ok()?;
+        self.messages_due = others_due;
+        Some(message)
+    }
+
+    /// Returns true if messages may be left that the last wake-up was for.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.messages_due == 0
     }
 
     /// Takes the commands, once no message is left before them.
@@ -176,4 +183,30 @@ pub(crate) fn pair(wake: WakeFn, max_queued_messages: usize) -> (Handle, HandleR
         messages_due: 0,
     };
     (Handle { messages: sender, flags, wake }, receiver_side)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_behind_a_command_that_waited_are_known() {
+        let (handle, mut receiver) = pair(Arc::new(|| ()), 1);
+        let post = |number: u8| handle.post(ServiceId(0), Box::new(number)).unwrap();
+        handle.log_stats();
+        post(1);
+        receiver.begin();
+        assert!(receiver.next_message().is_some());
+        // The time of the turn is over, and the next message comes.
+        post(2);
+        receiver.begin();
+        assert!(receiver.next_message().is_none(), "the command is due");
+        assert_eq!(receiver.take_commands().len(), 1);
+        assert!(receiver.may_have_more());
+        receiver.begin();
+        assert!(receiver.next_message().is_some());
+        assert!(receiver.next_message().is_none() && receiver.may_have_more());
+        receiver.begin();
+        assert!(receiver.next_message().is_none() && !receiver.may_have_more());
+    }
 }

@@ -232,7 +232,7 @@ impl Limits {
             return wrong("keepalive", "must be 0, or from 1s to 9h");
         }
         if self.drain_jitter > self.drain_timeout {
-            return wrong("drain-jitter", "must be at most drain-timeout");
+            return wrong("drain-jitter", "must be at most the drain timeout");
         }
         // A frame may be held twice, as input and as reply; 64 KiB cover its header and the
         // bookkeeping.

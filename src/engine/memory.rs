@@ -7,13 +7,13 @@
 //! engines count it at the end of each step, so it lags behind by one step, which reads and queues
 //! a bounded number of bytes.
 //!
-//! - Three quarters of the bound are for everybody. Above, a connection that holds more than its
-//!   share of an eighth of the bound is not read, and buffers no longer grow by doubling. Whoever
-//!   holds less is served. So those who are connected take at most seven eighths, and the last
-//!   eighth is for newcomers.
-//! - Output that waits for a slow reader shrinks as the peer reads. Unfinished frames do not shrink,
-//!   because their peers are not read. So if the sum has not fallen to five eighths when the grace
-//!   period ends, the largest holders are closed, until it has.
+//! - Three quarters of the bound are for all connections. Above, a connection that holds more than
+//!   its share of an eighth of the bound is not read, and buffers no longer grow by doubling.
+//!   Connections that hold less are served. So those who are connected take at most seven eighths,
+//!   and the last eighth is for newcomers.
+//! - Output that waits for a slow reader shrinks as the peer reads. Unfinished frames do not
+//!   shrink, because their peers are not read. So if the sum has not fallen to five eighths when
+//!   the grace period ends, the largest holders are closed, until it has.
 //! - Output of services is not bounded by reading less, and newcomers may be many. If the sum
 //!   reaches the bound, the largest holders are closed at once, and pending connections rejected.
 //!
@@ -21,12 +21,13 @@
 //! the bound is used.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use log::Level;
 
 use super::limits::Limits;
+use crate::service::address::site_of;
 use crate::service::time::Timestamp;
 use crate::service::warning_limit::log_limited;
 use crate::service::{CloseReason, Peer};
@@ -73,8 +74,8 @@ impl MemoryPolicy {
         sum <= (self.max_bytes / 8 * 5) as u64
     }
 
-    /// Returns true if the sum has reached the bound, so that the largest holders are closed without
-    /// a grace period.
+    /// Returns true if the sum has reached the bound, so that the largest holders are closed
+    /// without a grace period.
     pub(crate) fn is_exceeded(self, sum: u64) -> bool {
         sum >= self.max_bytes as u64
     }
@@ -140,7 +141,7 @@ pub(crate) struct ClosedHolders {
 impl ClosedHolders {
     /// Notes that a peer was closed for its memory.
     pub(crate) fn note(&mut self, peer: &Peer, now: Timestamp) {
-        let Some(network) = network_of(peer) else { return };
+        let Some(network) = remote_site(peer) else { return };
         self.recent.retain(|(known, _)| *known != network);
         if self.recent.len() >= MAX_CLOSED_PEERS {
             self.recent.pop_front();
@@ -153,19 +154,15 @@ impl ClosedHolders {
         while self.recent.front().is_some_and(|(_, at)| *at + CLOSED_PEER_WAIT <= now) {
             self.recent.pop_front();
         }
-        network_of(peer).is_some_and(|network| self.recent.iter().any(|(known, _)| *known == network))
+        remote_site(peer).is_some_and(|network| self.recent.iter().any(|(known, _)| *known == network))
     }
 }
 
-/// Returns the network that a peer has for itself: its IPv4 address, or the first 64 bits of its
-/// IPv6 address.
-fn network_of(peer: &Peer) -> Option<IpAddr> {
+/// Returns the address by which a peer is remembered, unless it is on this machine.
+fn remote_site(peer: &Peer) -> Option<IpAddr> {
     let Peer::Tcp(addr) = peer else { return None };
-    let network = match addr.ip().to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-    };
-    (!addr.ip().to_canonical().is_loopback()).then_some(network)
+    let site = site_of(addr.ip());
+    (!site.is_loopback()).then_some(site)
 }
 
 #[cfg(test)]

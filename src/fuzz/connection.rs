@@ -51,7 +51,9 @@ pub fn connection(input: &[u8]) {
     engine.run_until_idle();
     let sockets: Vec<_> = clients.iter().map(|client| client.socket.clone()).collect();
     engine.finish(&sockets);
-    clients.iter().for_each(|client| client.check(framing, max_frame_bytes));
+    for client in &clients {
+        client.check(framing, max_frame_bytes);
+    }
 }
 
 fn limits(script: &mut Script<'_>) -> Limits {
@@ -104,11 +106,15 @@ fn apply(script: &mut Script<'_>, engine: &mut ScriptedLoop, clients: &mut [Clie
         }
         12 => {
             // A peer may be late now, or the engine that drains.
-            clients.iter_mut().for_each(|client| client.is_reliable = false);
+            for client in &mut *clients {
+                client.is_reliable = false;
+            }
             engine.advance(Duration::from_millis(script.number().into()));
         }
         13 if script.byte() == 0 => {
-            clients.iter_mut().for_each(|client| client.is_reliable = false);
+            for client in &mut *clients {
+                client.is_reliable = false;
+            }
             engine.drain();
         }
         13 => client.socket.delay_edge(),

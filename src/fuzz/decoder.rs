@@ -58,7 +58,7 @@ fn framing(script: &mut Script<'_>) -> Framing {
 
 fn read(framing: Framing, limit: usize, pieces: &[&[u8]], direct: u8) -> Decoded {
     let mut decoder = FrameDecoder::new(framing, limit);
-    let mut decoded = Decoded::default();
+    let mut result = Decoded::default();
     for (number, piece) in pieces.iter().enumerate() {
         let mut piece = *piece;
         if direct & 1 << (number % 8) != 0 {
@@ -72,12 +72,12 @@ fn read(framing: Framing, limit: usize, pieces: &[&[u8]], direct: u8) -> Decoded
             match decoder.decode(&mut piece) {
                 Ok(Some(payload)) => {
                     assert!(payload.len() <= limit);
-                    decoded.payloads.push(payload.to_vec());
+                    result.payloads.push(payload.to_vec());
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    decoded.error = Some(without_hint(error, decoded.payloads.is_empty()));
-                    return decoded;
+                    result.error = Some(without_hint(error, result.payloads.is_empty()));
+                    return result;
                 }
             }
         }
@@ -85,9 +85,9 @@ fn read(framing: Framing, limit: usize, pieces: &[&[u8]], direct: u8) -> Decoded
         let received = decoder.unfinished_bytes();
         assert!(decoder.held_bytes() <= received.map_or(0, |received| 2 * received + 64));
     }
-    decoded.unfinished_bytes = decoder.unfinished_bytes();
-    decoded.last = decoder.finish().map(<[u8]>::to_vec);
-    decoded
+    result.unfinished_bytes = decoder.unfinished_bytes();
+    result.last = decoder.finish().map(<[u8]>::to_vec);
+    result
 }
 
 /// Returns the error without its hint, which depends on the bytes that had arrived. Only a stream's

@@ -27,7 +27,7 @@ pub fn exec_wire(input: &[u8]) {
     let which = script.byte();
     let framing = if which & 1 == 0 { Framing::Raw } else { Framing::U32BE };
     let token = (which & 2 != 0).then(|| TOKEN.parse().expect("the token is valid"));
-    let rules = ExecRules { dialect, token, ..ExecRules::new(Allowed::Programs(Vec::new())) };
+    let rules = ExecRules { token, dialect, ..ExecRules::new(Allowed::Programs(Vec::new())) };
     let cuts = script.cuts();
     let messages: Vec<_> = script.rest().split(|byte| *byte == SEPARATOR).take(MAX_MESSAGES).collect();
     let answers = answers(framing, &rules, &messages, None);

@@ -18,12 +18,22 @@ use crate::frame::plural::counted;
 use crate::service::{CloseReason, ConnId, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
-    /// Calls `on_close` for each connection that has begun to close. These callbacks may close
-    /// further connections, so this goes on until none is left.
+    /// Calls `on_close` for each connection that has begun to close, after the reports of batches
+    /// that were dropped for it. These callbacks may close further connections, so this goes on
+    /// until none is left.
     pub(super) fn deliver_closes(&mut self) {
-        while let Some(key) = self.shared.ending.closing.pop_front() {
-            let Some(mut step) = self.step_of(key) else { continue };
-            let Some(reason) = step.conn.close_reason().cloned() else { continue };
+        while !self.shared.ending.closing.is_empty() {
+            self.report_dropped_of_closing();
+            for _ in 0..self.shared.ending.closing.len() {
+                self.deliver_close();
+            }
+        }
+    }
+
+    fn deliver_close(&mut self) {
+        if let Some(key) = self.shared.ending.closing.pop_front() {
+            let Some(mut step) = self.step_of(key) else { return };
+            let Some(reason) = step.conn.close_reason().cloned() else { return };
             let mut name = None;
             step.call_service(|service, cx| {
                 name = if reason.is_fault() { service.peer_name(cx) } else { None };

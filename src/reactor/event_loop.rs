@@ -258,6 +258,7 @@ impl<D: Driver> EventLoop<D> {
         for command in self.shared.threads.inbox.take_commands() {
             self.run_command(command);
         }
+        self.shared.threads.woken |= self.shared.threads.inbox.may_have_more();
     }
 
     pub(super) fn run_command(&mut self, command: Command) {

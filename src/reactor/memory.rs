@@ -133,14 +133,21 @@ impl<D: Driver> EventLoop<D> {
         let clients = connections.iter().filter(|(_, conn)| {
             *conn.peer() != Peer::Console && !matches!(conn.phase(), Phase::Closing | Phase::Aborting)
         });
-        for (_, key) in MemoryPolicy::largest_first(clients.map(|(key, conn)| (conn.held_bytes(), key))) {
-            if policy.is_relieved(shared.memory_sum()) {
+        let holders = MemoryPolicy::largest_first(clients.map(|(key, conn)| (conn.held_bytes(), key)));
+        // A connection that closes keeps what its service holds for it until its `on_close` has run,
+        // or its last job has ended.
+        let closing = connections.iter().filter(|(_, conn)| matches!(conn.phase(), Phase::Closing | Phase::Aborting));
+        let mut leaving: u64 = closing.map(|(_, conn)| conn.own_bytes() as u64).sum();
+        let share = policy.share_bytes(shared.connection_count());
+        for (held, key) in holders {
+            if held <= share || policy.is_relieved(shared.memory_sum().saturating_sub(leaving)) {
                 break;
             }
             if let Some(conn) = connections.get_mut(key) {
                 shared.memory.closed_holders.note(conn.peer(), shared.worker.clock.timestamp);
                 shared.begin_close(key, conn, policy.close_reason());
                 conn.recount_into(&mut shared.worker.stats.buffered_bytes);
+                leaving += conn.own_bytes() as u64;
             }
         }
         shared.start_memory_grace();

@@ -17,9 +17,11 @@ mod event_loop;
 mod lag;
 mod memory;
 #[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a script that breaks its own rules has failed")]
 mod scripted_check;
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg_attr(not(test), allow(dead_code, reason = "the fuzz targets use a part of it"))]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a script that breaks its own rules has failed")]
 mod scripted_driver;
 #[cfg(all(feature = "cli", any(test, feature = "fuzzing")))]
 pub(crate) mod scripted_loop;

@@ -1,6 +1,6 @@
 //! The connections that a callback may act on: its own, and all others.
 
-use crate::connection::{Connection, Stream};
+use crate::connection::{Connection, Phase, Stream};
 use crate::engine::slab::Others;
 use crate::service::ConnId;
 
@@ -20,9 +20,13 @@ impl<S: Stream> Targets<'_, '_, S> {
     }
 
     /// Returns a connection that accepts output: until its `on_close` has run, because the service
-    /// counts it among its connections until then.
+    /// counts it among its connections until then. After the service has closed it, only its own
+    /// `on_close` sends to it.
     #[inline]
     pub(super) fn receiver(&mut self, id: ConnId) -> Option<&mut Connection<S>> {
-        self.get_mut(id).filter(|conn| conn.accepts_output())
+        let is_current = id == self.id;
+        self.get_mut(id).filter(|conn| {
+            conn.phase() == Phase::Open || (conn.accepts_output() && (is_current || !conn.is_closed_by_service()))
+        })
     }
 }

@@ -62,29 +62,43 @@ impl<D: Driver> EventLoop<D> {
         any
     }
 
-    /// Logs the first drop of each connection, and calls `on_dropped` for each dropped batch whose
-    /// connection is open. Returns true if there was a batch.
+    /// Reports each dropped batch. Returns true if there was one.
     fn call_on_dropped(&mut self) -> bool {
         let mut dropped = std::mem::take(&mut self.shared.turn_end.dropped);
         let any = !dropped.is_empty();
         for (key, report) in dropped.drain(..) {
-            let Some(mut step) = self.step_of(key).filter(|step| step.conn.phase() == Phase::Open) else { continue };
-            if step.conn.begin_dropping() {
-                step.warn_of_drop();
-            }
-            if !report.is_named() {
-                continue;
-            }
+            self.report_dropped(key, report);
+        }
+        let again = std::mem::replace(&mut self.shared.turn_end.dropped, dropped);
+        self.shared.turn_end.dropped_next.extend(again);
+        self.shared.turn_end.requested_next.append(&mut self.shared.turn_end.requested);
+        any
+    }
+
+    /// Reports the dropped batches of connections that have begun to close.
+    pub(super) fn report_dropped_of_closing(&mut self) {
+        let connections = &self.connections;
+        let is_closing = |key: usize| connections.get(key).is_some_and(|conn| conn.phase() != Phase::Open);
+        let dropped = &mut self.shared.turn_end.dropped;
+        let reports: Vec<_> = dropped.extract_if(.., |(key, _)| is_closing(*key)).collect();
+        for (key, report) in reports {
+            self.report_dropped(key, report);
+        }
+    }
+
+    /// Logs the first drop of a connection, and calls `on_dropped`, unless `on_close` has run.
+    fn report_dropped(&mut self, key: usize, report: DroppedBatch) {
+        let Some(mut step) = self.step_of(key).filter(|step| step.conn.accepts_output()) else { return };
+        if step.conn.begin_dropping() {
+            step.warn_of_drop();
+        }
+        if report.is_named() {
             let DroppedBatch { batch, frames } = report;
             step.call_service(|service, cx| service.on_dropped(cx, batch, frames));
             step.end();
             self.note_work(Work::DROPPED, WorkOwner::Connection(key));
             self.drain_if_requested();
         }
-        let again = std::mem::replace(&mut self.shared.turn_end.dropped, dropped);
-        self.shared.turn_end.dropped_next.extend(again);
-        self.shared.turn_end.requested_next.append(&mut self.shared.turn_end.requested);
-        any
     }
 
     /// Writes the output that other connections' callbacks have queued: one write for each

@@ -93,7 +93,7 @@ pub trait Service {
 
     /// Called when a batch of `frames` frames for this connection was dropped, because its peer
     /// reads too slowly and the [policy](crate::SlowConsumer) is to drop. Each batch is reported
-    /// once, in the order of dropping, if it has an id and the connection is still open. On
+    /// once, in the order of dropping and before `on_close`, if it has an id. On
     /// `Threaded` this order may differ from the order of sending. [`Context::notify_writable`]
     /// reports when the queue has space again.
     ///

@@ -57,7 +57,7 @@ pub enum CloseReason {
     MaxPerAddress(usize),
     /// A thread for the connection could not be started; the connection was rejected.
     NoThread,
-    /// All connections together hold more than `Limits::max_buffered_bytes` (the value), and this
+    /// All connections together hold too much of `Limits::max_buffered_bytes` (the value), and this
     /// one held the most, or was rejected.
     BufferBudget(usize),
     /// A callback of the service about this connection has panicked.
@@ -160,7 +160,7 @@ impl fmt::Display for CloseReason {
             }
             Self::NoThread => f.write_str("server is full: it can start no more threads"),
             Self::BufferBudget(limit) => {
-                write!(f, "server is short of memory: its connections hold {limit} bytes, the most they may")
+                write!(f, "server is short of memory: its connections may hold {limit} bytes")
             }
             Self::ServicePanicked => f.write_str("the service failed"),
             Self::ServiceStopped => f.write_str("the service was stopped after repeated panics"),

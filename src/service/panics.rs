@@ -11,6 +11,9 @@ use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
+/// The length to which a message is cut for the log: it may quote a request.
+const MAX_MESSAGE_CHARS: usize = 1000;
+
 thread_local! {
     /// A panic on this thread is caught by [`catch`].
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
@@ -97,7 +100,7 @@ fn message_of(panic: &(dyn Any + Send)) -> &str {
 impl fmt::Display for PanicReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A message may quote the peer's bytes.
-        for c in self.message.chars() {
+        for c in self.message.chars().take(MAX_MESSAGE_CHARS) {
             if c.is_control() { write!(f, "{}", c.escape_debug())? } else { f.write_char(c)? }
         }
         match &self.origin {

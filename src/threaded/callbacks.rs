@@ -182,7 +182,7 @@ impl ConnectionThread {
             context.warn_of_drop(service, conn.peer(), name.as_deref(), conn.output_backlog(context.clock.timestamp));
         }
         for report in dropped {
-            if conn.phase() == Phase::Open && report.is_named() {
+            if conn.accepts_output() && report.is_named() {
                 let DroppedBatch { batch, frames } = report;
                 self.call_service(Work::DROPPED, conn, |service, cx| service.on_dropped(cx, batch, frames));
             }
@@ -206,6 +206,7 @@ impl ConnectionThread {
             self.release_announced = true;
             shared.slots.announce_release();
         }
+        self.report_dropped(conn);
         if let Some(reason) = conn.close_reason().cloned()
             && !shared.lifecycle.has_failed()
         {

@@ -186,6 +186,7 @@ impl ControlThread {
                 for command in self.receiver.take_commands() {
                     self.handle_command(command);
                 }
+                self.has_work |= self.receiver.may_have_more();
                 break;
             };
             self.worker.context.budget.count(COST_OF_ACTING);

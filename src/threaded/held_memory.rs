@@ -89,23 +89,24 @@ impl HeldMemory {
         lock(&self.closed_holders).note(peer, now);
     }
 
-    /// Counts the connection's bytes anew and updates the sum. What it holds is published in
-    /// `held_bytes`.
+    /// Counts the connection's bytes anew and updates the sum. What it holds, its batches included,
+    /// is published in `held_bytes`.
     #[inline]
     pub(super) fn recount(&self, conn: &mut Connection<ConnStream>, held_bytes: &AtomicUsize) {
         let (before, now) = conn.recount();
-        if before != now {
-            held_bytes.store(conn.held_bytes(), Ordering::Relaxed);
-            self.adjust(before, now);
-        }
+        held_bytes.store(conn.held_bytes(), Ordering::Relaxed);
+        self.adjust(before, now);
     }
 
     /// Updates the sum after a part of it has changed.
     pub(super) fn adjust(&self, before: u64, now: u64) {
         // This thread lowers the sum and then looks for a period; `begin_pressure` begins one and
         // then looks at the sum. In a weaker order each could miss what the other has done.
-        self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::SeqCst);
-        if now < before && self.has_pressure.load(Ordering::SeqCst) && self.is_relieved() {
+        if before != now {
+            self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::SeqCst);
+        }
+        // The sum has fallen, too, if batches have gone.
+        if self.has_pressure.load(Ordering::SeqCst) && self.is_relieved() {
             self.relieve();
         }
     }

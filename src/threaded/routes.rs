@@ -117,8 +117,9 @@ impl Routes {
         let clients = table.iter().filter(|(_, route)| route.peer != Peer::Console);
         let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);
         let mut left = memory.sum();
+        let share = memory.policy.share_bytes(table.len());
         for (held, route) in MemoryPolicy::largest_first(clients.map(|(_, route)| (held(route), route))) {
-            if memory.policy.is_relieved(left) {
+            if held <= share || memory.policy.is_relieved(left) {
                 break;
             }
             left = left.saturating_sub(held as u64);

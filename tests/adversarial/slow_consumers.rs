@@ -141,9 +141,10 @@ fn forged_datagram_makes_no_member<E: Engine>() {
     hall.running.drain();
 }
 
-/// Returns the warnings logged so far that name this peer.
+/// Returns the warnings logged so far that name the slow reader at this address. Another test may
+/// have had the address before.
 fn warnings_about(peer: SocketAddr) -> Vec<String> {
-    let name = format!(" {peer} ");
+    let name = format!(" {peer} (slow) ");
     LOGGED_WARNINGS.lock().unwrap().iter().filter(|line| line.contains(&name)).cloned().collect()
 }
 

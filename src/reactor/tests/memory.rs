@@ -184,6 +184,22 @@ fn the_memory_grace_starts_anew_at_each_excess() {
     assert_eq!(test.log().iter().filter(|line| line.starts_with("close")).count(), 1);
 }
 
+/// What a service keeps for a connection is free only after its `on_close`. That is no reason to
+/// close the next one.
+#[test]
+fn only_as_many_holders_are_closed_as_is_necessary() {
+    let mut test = TestLoop::new(limits());
+    let [largest, other, small] = [test.connect(), test.connect(), test.connect()];
+    largest.send(&framed(["hold 0 100000"]));
+    other.send(&framed(["x".repeat(20_000)])[..10_000]);
+    small.send(&framed(["x".repeat(3_000)])[..2_000]);
+    test.run_until_idle();
+    assert!(test.event_loop.shared.is_over_memory_limit());
+    test.advance_time(GRACE);
+    assert!(largest.is_shut_down() && !other.is_shut_down() && !small.is_shut_down());
+    assert!(!test.event_loop.shared.is_over_memory_limit());
+}
+
 /// Bytes that a service keeps count like queued output, in its connection and in the sum.
 #[test]
 fn bytes_that_a_service_holds_stop_the_reading_of_their_connection() {

@@ -247,7 +247,7 @@ fn a_batch_dropped_in_on_dropped_is_reported_next_turn() {
 }
 
 #[test]
-fn on_dropped_is_not_called_after_the_close() {
+fn on_dropped_precedes_on_close() {
     let mut test = TestLoop::new(limits(SlowConsumer::DropNewest));
     let (sender, slow) = (test.connect(), test.connect());
     slow.set_room(0);
@@ -255,5 +255,5 @@ fn on_dropped_is_not_called_after_the_close() {
     test.log();
     sender.send(&framed(["batch too much", "kick 1"]));
     test.turn();
-    assert_eq!(test.log(), ["close 1 kicked"]);
+    assert_eq!(test.log(), ["dropped 1 2 of 4", "close 1 kicked"]);
 }

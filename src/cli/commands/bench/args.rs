@@ -36,7 +36,8 @@ pub(crate) enum BenchCommand {
     ///
     /// It starts a server, and stops it after the run. Floods, resets, garbage, half requests and
     /// readers that do not read attack it, while other clients check every answer. In the end, the
-    /// descriptors, threads and memory of the server are compared with those before.
+    /// descriptors, threads, memory, connections, timers and jobs of the server are compared with
+    /// those before.
     #[command(after_long_help = include_str!("soak_help.txt"), allow_negative_numbers = true)]
     Soak(Box<BenchSoakArgs>),
 }

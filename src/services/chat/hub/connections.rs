@@ -145,8 +145,9 @@ impl Hub {
             }
         }
         let Some(id) = self.members.by_conn(conn) else { return };
+        // A peer that has closed its side may read on.
+        self.send_gaps(id, out);
         match reason {
-            // The peer is unreachable.
             CloseReason::PeerClosed | CloseReason::PeerReset(_) | CloseReason::SlowConsumer(_) => {}
             // In particular the reason of `disconnect`. Sent here and not there, because a reply of
             // the connection itself is never dropped.

@@ -44,7 +44,7 @@ impl Hub {
         out.notify_writable();
     }
 
-    fn send_gaps(&mut self, id: MemberId, out: &mut dyn HubOutput) {
+    pub(super) fn send_gaps(&mut self, id: MemberId, out: &mut dyn HubOutput) {
         for gap in self.members.backlog.take_gaps(id) {
             self.send_gap(id, gap, out);
         }
