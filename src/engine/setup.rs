@@ -11,7 +11,7 @@ use crate::engine::clients::{Clients, ConnectionCost};
 use crate::engine::error::Error;
 use crate::engine::handle::{Handle, HandleReceiver, pair};
 use crate::engine::jobs::WakeFn;
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Limits, MAX_REJECTED_OPEN};
 use crate::net::{self, Endpoint};
 use crate::service::{GuardedService, Service, ServiceId, ServiceOptions};
 
@@ -139,6 +139,13 @@ pub(crate) fn command_pipe() -> io::Result<(UnixStream, UnixStream)> {
 fn descriptor_room() -> Option<(usize, usize)> {
     let descriptors = usize::try_from(net::descriptor_limit()?).ok()?;
     Some((descriptors, descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2)))
+}
+
+/// Returns the number of rejected connections that may be open at one time: those for which the
+/// descriptors that are kept free have room.
+pub(crate) fn max_rejected_open() -> usize {
+    let kept_free = descriptor_room().map_or(RESERVED_DESCRIPTORS, |(all, room)| all - room);
+    kept_free.saturating_sub(RESERVED_DESCRIPTORS - MAX_REJECTED_OPEN)
 }
 
 /// Lowers `max_connections` to the number of threads that the system allows, and logs it. One

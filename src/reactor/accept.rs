@@ -12,7 +12,8 @@ use super::shared::Shared;
 use super::state::AcceptState;
 use crate::connection::Connection;
 use crate::engine::lag::Work;
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
+use crate::engine::limits::ACCEPT_PAUSE;
+use crate::engine::setup::max_rejected_open;
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::service::CloseReason;
@@ -85,7 +86,7 @@ impl<D: Driver> EventLoop<D> {
             let Shared { services, worker, .. } = &mut self.shared;
             let name = services.get(service.0).map_or("", |registered| &registered.options.name);
             worker.note_rejection(name, &peer, &reason);
-            if self.shared.admission.rejected.len() < MAX_REJECTED_OPEN {
+            if self.shared.admission.rejected.len() < max_rejected_open() {
                 if let Some(key) = self.register_connection(stream, peer, service, framing) {
                     self.reject(key, reason);
                 }

@@ -140,8 +140,9 @@ impl HeldMemory {
         // Cleared under the lock, so that a new period cannot be overwritten.
         self.has_pressure.store(false, Ordering::Release);
         drop(pressure);
+        let sum = self.sum();
         ended.end();
-        MemoryPolicy::log_cleared(self.sum());
+        MemoryPolicy::log_cleared(sum);
     }
 
     pub(super) fn grace_ends(&self) -> Option<Timestamp> {

@@ -11,8 +11,8 @@ use super::lifecycle::lock;
 use super::shared_connection::SharedConnection;
 use super::socket::{ConnSocket, ConnStream};
 use crate::connection::{Connection, WorkerContext};
-use crate::engine::limits::MAX_REJECTED_OPEN;
 use crate::engine::memory::MemoryPolicy;
+use crate::engine::setup::max_rejected_open;
 use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
 use crate::service::time::Timestamp;
@@ -197,7 +197,7 @@ impl RejectedConnections {
     /// Returns true if as many are open as allowed. Further connections are closed without a
     /// reason.
     pub(super) fn is_full(&self) -> bool {
-        self.open.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN
+        self.open.load(Ordering::Relaxed) >= max_rejected_open()
     }
 
     pub(super) fn add(&self, conn: Connection<ConnStream>) {

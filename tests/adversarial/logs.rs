@@ -305,7 +305,7 @@ fn rejected_newcomers_do_not_fill_the_log() {
 #[test]
 fn quiet_shows_the_statistics_that_were_asked_for() {
     for engine in ENGINES {
-        let args = ["serve", "echo", "-q", "--engine", engine, "--stats-every", "50ms", "--listen", "127.0.0.1:0"];
+        let args = ["serve", "echo", "-q", "--engine", engine, "--stats-every", "100ms", "--listen", "127.0.0.1:0"];
         let mut server = Program::start(command(&args).stdout(Stdio::piped()));
         let address = server.address("tcp");
         let client = connect(&address);

@@ -102,9 +102,12 @@ pub(super) struct ReportArgs {
     pub(super) stats_file: Option<PathBuf>,
 }
 
+/// The shortest interval of the statistics: a shorter one fills the log.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
 fn interval(text: &str) -> Result<HumanDuration, &'static str> {
     match text.parse()? {
-        HumanDuration(Duration::ZERO) => Err("not an interval: write a time above zero, such as 10s"),
+        HumanDuration(every) if every < MIN_INTERVAL => Err("too short: write at least 100ms, such as 10s"),
         interval => Ok(interval),
     }
 }

@@ -145,6 +145,8 @@ impl Hub {
             }
         }
         let Some(id) = self.members.by_conn(conn) else { return };
+        // What was said before comes before the gaps and the bye.
+        self.flush_rooms_of(id, out);
         // A peer that has closed its side may read on.
         self.send_gaps(id, out);
         match reason {

@@ -319,3 +319,17 @@ fn flooding_member_receives_its_messages_before_bye() {
     let kinds: Vec<_> = all.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["message", "message", "error", "bye"]);
 }
+
+#[test]
+fn what_was_said_before_a_close_precedes_bye() {
+    let mut chat = HubHarness::new(ChatConfig::default());
+    let [eva, tom] = ["eva", "tom"].map(|nick| connect_as(&mut chat, nick));
+    chat.run_until_idle();
+    events(&mut chat, eva);
+    request(&mut chat, tom, &json!({"type": "say", "room": "lobby", "text": "x"}));
+    chat.close(eva, &crate::service::CloseReason::ShuttingDown);
+    chat.run_until_idle();
+    let all = events(&mut chat, eva);
+    let kinds: Vec<_> = all.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "bye"]);
+}
