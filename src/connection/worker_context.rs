@@ -71,15 +71,23 @@ impl WorkerContext {
     pub(crate) fn warn_of_accept_pause(&self, service: &str, error: &io::Error, is_retry: bool) {
         let level = if is_retry { Level::Debug } else { Level::Warn };
         let of = LineCause { level, service, event: "pauses", cause: "accept failed" };
-        let until = format_args!("for {ACCEPT_PAUSE:?} or until a connection closes");
-        self.log(of, format_args!("accept failed: {error}; {service} pauses accepting {until}"));
+        let pause = ACCEPT_PAUSE;
+        self.log(
+            of,
+            format_args!(
+                "accept failed: {error}; {service} pauses accepting for {pause:?} or until a connection closes"
+            ),
+        );
     }
 
     /// Logs that a framing could not carry a payload for other connections, if that happened.
     pub(crate) fn warn_of_unsent(&self, failure: Option<(Framing, EncodeError)>) {
         if let Some((framing, error)) = failure {
-            let line = format_args!("message not sent to connections with framing {framing}: {error}");
-            self.warn("", "message not sent", line);
+            self.warn(
+                "",
+                "message not sent",
+                format_args!("message not sent to connections with framing {framing}: {error}"),
+            );
         }
     }
 
@@ -123,8 +131,11 @@ impl WorkerContext {
 
     /// Logs that a datagram of `service` was not sent, because its socket is full or missing.
     pub(crate) fn warn_of_lost_datagram(&self, service: &str, to: SocketAddr) {
-        let line = format_args!("{service} udp:{to} datagram dropped: the socket cannot take it now");
-        self.warn(service, "datagrams not sent", line);
+        self.warn(
+            service,
+            "datagrams not sent",
+            format_args!("{service} udp:{to} datagram dropped: the socket cannot take it now"),
+        );
     }
 
     /// Counts a panic of `service` in a callback about `peer` or in its job, and logs it. The rate
@@ -186,8 +197,11 @@ impl WorkerContext {
         let for_peer = peer.map_or_else(String::new, |peer| format!(" for {peer}"));
         let name = if service.is_empty() { "the loop" } else { service };
         let (took, share) = (took.as_millis(), share.min(took).as_millis());
-        let line = format_args!("a turn took {took}ms, {share}ms of it in {name} ({work}){for_peer}");
-        self.warn(service, "long turn", line);
+        self.warn(
+            service,
+            "long turn",
+            format_args!("a turn took {took}ms, {share}ms of it in {name} ({work}){for_peer}"),
+        );
     }
 
     /// Returns the context for a callback that is not about a frame. Replies are discarded if the

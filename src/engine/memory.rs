@@ -115,17 +115,23 @@ impl MemoryPolicy {
 
     /// Logs that only the reserve is left.
     pub(crate) fn log_reached(self, sum: u64, open: u64) {
-        let line = format_args!(
-            "memory limit reached: connections hold {sum} of {} bytes; the largest holders of {open} are paused",
-            self.max_bytes
+        log_limited(
+            Level::Warn,
+            "memory limit reached",
+            format_args!(
+                "memory limit reached: connections hold {sum} of {} bytes; the largest holders of {open} are paused",
+                self.max_bytes
+            ),
         );
-        log_limited(Level::Warn, "memory limit reached", line);
     }
 
     /// Logs that the sum has fallen.
     pub(crate) fn log_cleared(sum: u64) {
-        let line = format_args!("memory limit cleared: connections hold {sum} bytes; all are read");
-        log_limited(Level::Info, "memory limit cleared", line);
+        log_limited(
+            Level::Info,
+            "memory limit cleared",
+            format_args!("memory limit cleared: connections hold {sum} bytes; all are read"),
+        );
     }
 }
 

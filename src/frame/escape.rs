@@ -39,7 +39,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, |c| !controls_terminal(c))
 }
 
-/// Escapes text of a peer for a line of the log, as [`line`] does, and cuts it at 200 characters.
+/// Escapes text of a peer for a line of the log, as [`line()`] does, and cuts it at 200 characters.
 ///
 /// ```
 /// use switchboard::escape::excerpt;

@@ -132,8 +132,11 @@ impl<D: Driver> EventLoop<D> {
             self.connections.insert(Connection::new(stream, peer, service, framing, &self.shared.worker.limits, now));
         if let Err(error) = self.driver.register(self.connections.get_mut(key)?.stream_mut(), key) {
             let name = self.shared.service_name(service);
-            let line = format_args!("poll registration failed: {error}; closed {name} {peer}");
-            self.shared.worker.warn(name, "poll registration", line);
+            self.shared.worker.warn(
+                name,
+                "poll registration",
+                format_args!("poll registration failed: {error}; closed {name} {peer}"),
+            );
             self.connections.remove(key);
             return None;
         }

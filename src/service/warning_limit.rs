@@ -225,8 +225,14 @@ fn write_line(of: LineCause<'_>, line: fmt::Arguments<'_>) {
     let fields = [("service", service), ("cause", cause)];
     let fields = if service.is_empty() { &fields[1..] } else { &fields[..] };
     let mark = if whole { "" } else { "…" };
-    let args = format_args!("{text}{mark}");
-    log::logger().log(&Record::builder().level(level).target(module_path!()).key_values(&fields).args(args).build());
+    log::logger().log(
+        &Record::builder()
+            .level(level)
+            .target(module_path!())
+            .key_values(&fields)
+            .args(format_args!("{text}{mark}"))
+            .build(),
+    );
 }
 
 /// A text that ends at [`MAX_LINE_BYTES`].

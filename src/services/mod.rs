@@ -1,7 +1,7 @@
 //! The services of this crate. They use the [`Service`](crate::Service) trait and the types in its
 //! callbacks; they must not use a socket, a clock or an engine.
 
-#[cfg(any(feature = "chat", feature = "classic"))]
+#[cfg(feature = "classic")]
 mod amplification;
 #[cfg(feature = "chat")]
 pub mod chat;

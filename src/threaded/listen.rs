@@ -167,8 +167,11 @@ impl AcceptThread {
         } else if let Err(error) = self.start_connection(&socket, peer) {
             shared.slots.release(false, &peer, service);
             let name = &self.service_slot.name;
-            let line = format_args!("thread start failed: {error}; rejecting {name} {peer}");
-            self.worker.context.warn(name, "thread start failed", line);
+            self.worker.context.warn(
+                name,
+                "thread start failed",
+                format_args!("thread start failed: {error}; rejecting {name} {peer}"),
+            );
             CloseReason::NoThread
         } else {
             self.worker.context.stats.accepted += 1;

@@ -106,8 +106,11 @@ impl ListingWalk {
                 }
                 Some(Err(error)) => {
                     let shown = folder.to_string_lossy();
-                    let line = format_args!("files: listing of '{}' incomplete: {error}", excerpt(&shown));
-                    log_limited(Level::Warn, "files incomplete listings", line);
+                    log_limited(
+                        Level::Warn,
+                        "files incomplete listings",
+                        format_args!("files: listing of '{}' incomplete: {error}", excerpt(&shown)),
+                    );
                     self.truncated = true;
                     self.current = None;
                 }
