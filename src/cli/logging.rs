@@ -66,8 +66,8 @@ pub(in crate::cli) fn start_as(format: LogFormat, level: LevelFilter) {
     }
 }
 
-/// Logs a panic that no engine catches. The standard library's own hook would wait for the reader of
-/// standard error.
+/// Logs a panic that no engine catches. The standard library's own hook would wait for the reader
+/// of standard error.
 pub(in crate::cli) fn log_panics() {
     std::panic::set_hook(Box::new(|info| {
         let thread = std::thread::current();

@@ -31,8 +31,8 @@ impl<S: Stream> Connection<S> {
             }
     }
 
-    /// Returns true if so much output is pending, or requests wait that are so many or hold so much,
-    /// that the peer is not read.
+    /// Returns true if so much output is pending, or requests wait that are so many or hold so
+    /// much, that the peer is not read.
     #[inline]
     pub(super) fn is_above_high_water(&self, limits: &Limits) -> bool {
         self.waiting_bytes() > limits.high_water_bytes() || self.has_most_jobs(limits)

@@ -13,8 +13,8 @@
 //! and its timer is the timeout of a wait. [`read`] takes bytes from the socket through the decoder
 //! to the service. [`write`](mod@write) sends the replies and puts unsent bytes into the
 //! [`write_queue`]. [`backpressure`] pauses reading from a peer that does not read. [`deadline`]
-//! computes when the peer is late, [`close`] ends the connection in order, and [`drain`] is its part
-//! in the end of its engine.
+//! computes when the peer is late, [`close`] ends the connection in order, and [`drain`] is its
+//! part in the end of its engine.
 
 mod backpressure;
 mod close;

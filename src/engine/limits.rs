@@ -54,9 +54,9 @@ pub struct Limits {
     /// Open connections over all listeners. A further connection receives the reason and is closed.
     pub max_connections: usize,
     /// Open connections of one address over all listeners; an IPv6 address stands for its /64
-    /// network. A further connection receives the reason and is closed. `Some(0)`: no limit. `None`:
-    /// 256, and no limit for the addresses of this machine (loopback), so that a load test there
-    /// does not meet a limit that nobody has set.
+    /// network. A further connection receives the reason and is closed. `Some(0)`: no limit.
+    /// `None`: 256, and no limit for the addresses of this machine (loopback), so that a load test
+    /// there does not meet a limit that nobody has set.
     pub max_connections_per_address: Option<usize>,
     /// Payload bytes of one frame. The declared length is checked before any byte of the payload is
     /// stored.
@@ -67,9 +67,9 @@ pub struct Limits {
     /// step.
     pub max_write_buffer_bytes: usize,
     /// Bytes that all connections together hold: received, queued, and kept by services for them
-    /// (see [`Context::hold`](crate::Context::hold)). From three quarters of it on, connections that
-    /// hold more than a small share are not read. At the limit, the largest holders are closed and
-    /// new connections rejected. The sum exceeds it by at most one step's bytes.
+    /// (see [`Context::hold`](crate::Context::hold)). From three quarters of it on, connections
+    /// that hold more than a small share are not read. At the limit, the largest holders are closed
+    /// and new connections rejected. The sum exceeds it by at most one step's bytes.
     pub max_buffered_bytes: usize,
     /// The time between a frame's first byte and its last. Time in which the engine paused reading
     /// does not count. Zero: no limit.
@@ -257,9 +257,9 @@ pub(crate) struct QueueBound {
 
 /// The policy for output beyond [`Limits::max_write_buffer_bytes`].
 ///
-/// Only output that a callback of another connection, or of none, sends to a peer is dropped. Replies
-/// are not: under the drop policies queued output of others makes room for them. A peer whose
-/// replies alone reach the limit is disconnected under every policy. That cannot happen with
+/// Only output that a callback of another connection, or of none, sends to a peer is dropped.
+/// Replies are not: under the drop policies queued output of others makes room for them. A peer
+/// whose replies alone reach the limit is disconnected under every policy. That cannot happen with
 /// replies to requests, because reading pauses at half of the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {

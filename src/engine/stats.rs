@@ -126,8 +126,8 @@ stats! {
         log_lines_left_out: log,
         /// Turns of the event loop; on `Threaded`, of the loops of all threads.
         turns: turns,
-        /// Turns that took longer than 10 ms. On `Threaded`, a turn is a group of callbacks that one
-        /// thread makes while no other can call the service.
+        /// Turns that took longer than 10 ms. On `Threaded`, a turn is a group of callbacks that
+        /// one thread makes while no other can call the service.
         long_turns: turns,
     }
 }

@@ -109,8 +109,8 @@ impl<'a> SharedFrames<'a> {
         self.encoded.get(at)?.1.as_ref()
     }
 
-    /// Returns the first payload's failure, if a framing could not carry it. The payload is left out
-    /// there.
+    /// Returns the first payload's failure, if a framing could not carry it. The payload is left
+    /// out there.
     pub(crate) fn take_failure(&mut self) -> Option<(Framing, EncodeError)> {
         self.failure.take()
     }

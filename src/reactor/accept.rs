@@ -1,8 +1,8 @@
 //! Step 5 for a listener: accept pending connections within a budget, open them or reject them.
 //!
 //! Nothing that `accept` or a peer does ends the loop. A pending connection beyond a limit is sent
-//! the reason and closed. When descriptors or kernel memory run out, accepting pauses. The listeners
-//! that wait for a descriptor then take turns, one connection each.
+//! the reason and closed. When descriptors or kernel memory run out, accepting pauses. The
+//! listeners that wait for a descriptor then take turns, one connection each.
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 
@@ -172,8 +172,8 @@ impl Shared {
         }
     }
 
-    /// Resumes all listeners, because a descriptor may be free. The listener that has waited longest
-    /// is the first to accept.
+    /// Resumes all listeners, because a descriptor may be free. The listener that has waited
+    /// longest is the first to accept.
     pub(super) fn resume_all_listeners(&mut self) {
         for at in 0..self.admission.starved_listeners.len() {
             if let Some(number) = self.admission.starved_listeners.get(at).copied() {

@@ -50,7 +50,8 @@ impl Shared {
                     let is_current = id == targets.id;
                     let Some(conn) = targets.get_mut(id) else { continue };
                     conn.hold(bytes);
-                    // Another connection's bytes are counted at the turn's end, where it may resume.
+                    // Another connection's bytes are counted at the turn's end, where it may
+                    // resume.
                     if !is_current {
                         self.turn_end.mark_dirty(id.0, conn);
                     }

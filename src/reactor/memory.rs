@@ -120,8 +120,8 @@ impl<D: Driver> EventLoop<D> {
         }
     }
 
-    /// Closes the largest holders, because the sum has not fallen when the grace period ends, or has
-    /// reached the limit. Consoles are spared.
+    /// Closes the largest holders, because the sum has not fallen when the grace period ends, or
+    /// has reached the limit. Consoles are spared.
     #[cold]
     pub(super) fn close_largest(&mut self) {
         self.relieve_memory();
@@ -134,8 +134,8 @@ impl<D: Driver> EventLoop<D> {
             *conn.peer() != Peer::Console && !matches!(conn.phase(), Phase::Closing | Phase::Aborting)
         });
         let holders = MemoryPolicy::largest_first(clients.map(|(key, conn)| (conn.held_bytes(), key)));
-        // A connection that closes keeps what its service holds for it until its `on_close` has run,
-        // or its last job has ended.
+        // A connection that closes keeps what its service holds for it until its `on_close` has
+        // run, or its last job has ended.
         let closing = connections.iter().filter(|(_, conn)| matches!(conn.phase(), Phase::Closing | Phase::Aborting));
         let mut leaving: u64 = closing.map(|(_, conn)| conn.own_bytes() as u64).sum();
         let share = policy.share_bytes(shared.connection_count());

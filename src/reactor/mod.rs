@@ -181,7 +181,8 @@ impl Reactor {
     ///
     /// # Errors
     /// [`Error::Poll`] if polling fails. [`Error::ServicesStopped`] if every service that peers can
-    /// reach was stopped, because it panicked repeatedly. Nothing else that a peer does ends the loop.
+    /// reach was stopped, because it panicked repeatedly. Nothing else that a peer does ends the
+    /// loop.
     ///
     /// # Panics
     /// If a callback of a service panics and [`Limits::panic`] is

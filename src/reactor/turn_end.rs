@@ -17,8 +17,8 @@ use crate::engine::lag::Work;
 use crate::service::{ConnId, GuardedService, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
-    /// Runs the end-of-turn callbacks, then writes the queued output, as far as the budget goes. The
-    /// output that is left is written in the next turn.
+    /// Runs the end-of-turn callbacks, then writes the queued output, as far as the budget goes.
+    /// The output that is left is written in the next turn.
     pub(super) fn finish_turn(&mut self, mut budget: Budget) {
         loop {
             // Output may be too much for a slow reader, and a write may find its peer gone. The

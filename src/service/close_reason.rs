@@ -49,8 +49,8 @@ pub enum CloseReason {
     SlowConsumer(OutputBacklog),
     /// `Limits::max_connections` (the value) is reached; the connection was rejected.
     MaxConnections(usize),
-    /// The descriptors of connections, and those that their services may open for them, would be more
-    /// than this process has for them (the value); the connection was rejected.
+    /// The descriptors of connections, and those that their services may open for them, would be
+    /// more than this process has for them (the value); the connection was rejected.
     MaxDescriptors(usize),
     /// Its address has `Limits::max_connections_per_address` (the value) connections already; the
     /// connection was rejected.

@@ -238,8 +238,8 @@ impl Context<'_> {
     }
 
     /// Sends a datagram from the UDP socket that received the current datagram; otherwise from the
-    /// service's first UDP socket of the address's family. Without such a socket, or if its queue is
-    /// full, the datagram is dropped, counted and logged.
+    /// service's first UDP socket of the address's family. Without such a socket, or if its queue
+    /// is full, the datagram is dropped, counted and logged.
     pub fn datagram(&mut self, to: SocketAddr, payload: impl Into<Payload>) {
         self.pending.actions.push(Action::Datagram(to, payload.into()));
     }
@@ -279,8 +279,8 @@ impl Context<'_> {
 
     /// Runs `work` as [`offload`](Self::offload) does, and declares the memory that it holds: what
     /// it has captured, or what it will return if that is more. The bytes count as those of
-    /// [`hold`](Self::hold) do, from now until [`on_job`](crate::Service::on_job) is called, even if
-    /// the connection closes before.
+    /// [`hold`](Self::hold) do, from now until [`on_job`](crate::Service::on_job) is called, even
+    /// if the connection closes before.
     pub fn offload_holding<T: Any + Send>(&mut self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> JobId {
         let id = JobId(self.pending.next_number());
         self.pending.actions.push(Action::Offload(id, bytes, Box::new(|| Box::new(work()))));

@@ -36,5 +36,6 @@ pub use peer::Peer;
 
 pub use crate::frame::BatchId;
 
-/// The entries that an empty list or table keeps room for. More would be kept from a burst for ever.
+/// The entries that an empty list or table keeps room for. More would be kept from a burst for
+/// ever.
 pub(crate) const MAX_KEPT_ENTRIES: usize = 64;

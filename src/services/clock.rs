@@ -22,8 +22,8 @@ const MAX_REPLY_BYTES: usize = 512;
 /// or a line ending alone, means `%Y-%m-%d %H:%M:%S`.
 ///
 /// The conversions are those of `strftime(3)` in the C locale. The reply to an invalid format is
-/// `error: ` and the reason. A reply has at most 512 bytes, and one to a datagram of another machine
-/// at most three times the bytes of the datagram, headers included.
+/// `error: ` and the reason. A reply has at most 512 bytes, and one to a datagram of another
+/// machine at most three times the bytes of the datagram, headers included.
 #[derive(Clone, Debug)]
 pub struct Clock {
     zone: TimeZone,

@@ -97,8 +97,8 @@ impl ConnectionThread {
         }
     }
 
-    /// Locks the service and calls `callbacks`, which makes callbacks and applies their actions. Then
-    /// releases the lock and writes the output; replies may borrow from `received`. Closes the
+    /// Locks the service and calls `callbacks`, which makes callbacks and applies their actions.
+    /// Then releases the lock and writes the output; replies may borrow from `received`. Closes the
     /// connection if `callbacks` fails. Returns `None` if it fails or the service has panicked.
     ///
     /// `callbacks` receives the result of moving the inbox into the write queue: output of other

@@ -72,7 +72,8 @@ impl AcceptThread {
         }
     }
 
-    /// Accepts until the engine ends accepting or the service is stopped. Then the listener is closed.
+    /// Accepts until the engine ends accepting or the service is stopped. Then the listener is
+    /// closed.
     pub(super) fn run(mut self) {
         while !self.worker.shared.accepting.is_stopped() && !self.service_slot.is_closed() {
             self.worker.publish();

@@ -4,9 +4,9 @@
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
 //! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, with
 //! its [`inbox`]. [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread
-//! that called `run`. [`shared`] is the state that all threads share; of its parts, [`service_slot`]
-//! has a service, [`routes`] the connections as a whole, [`held_memory`] their bytes, and [`lifecycle`] what the threads wait
-//! for. [`socket`] calls the operating system.
+//! that called `run`. [`shared`] is the state that all threads share; of its parts,
+//! [`service_slot`] has a service, [`routes`] the connections as a whole, [`held_memory`] their
+//! bytes, and [`lifecycle`] what the threads wait for. [`socket`] calls the operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
@@ -194,8 +194,8 @@ impl Threaded {
     ///
     /// # Errors
     /// [`Error::Poll`] and [`Error::Thread`] if the system has no descriptor or thread for the
-    /// engine's start. [`Error::ServicesStopped`] if every service that peers can reach was stopped,
-    /// because it panicked repeatedly. Nothing else that a peer does ends the engine.
+    /// engine's start. [`Error::ServicesStopped`] if every service that peers can reach was
+    /// stopped, because it panicked repeatedly. Nothing else that a peer does ends the engine.
     ///
     /// # Panics
     /// If a callback of a service panics, on any thread, and [`Limits::panic`] is

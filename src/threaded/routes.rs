@@ -133,8 +133,8 @@ impl Routes {
         }
     }
 
-    /// Wakes the threads of a service's connections that other threads reach. Those with an instance
-    /// wait for the service's own notifier, or for at most the time of one read.
+    /// Wakes the threads of a service's connections that other threads reach. Those with an
+    /// instance wait for the service's own notifier, or for at most the time of one read.
     pub(super) fn wake_all_of(&self, service: ServiceId) {
         for (_, route) in self.read().iter().filter(|(_, route)| route.service == service) {
             if let Reachability::Shared(conn) = &route.reachability {

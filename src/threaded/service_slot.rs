@@ -72,9 +72,9 @@ impl ServiceSlot {
         self.job_semaphore.iter().for_each(Semaphore::close);
     }
 
-    /// Locks the service. A thread that has just released it cannot overtake those that wait: one of
-    /// them holds the turnstile. Returns `None` once a callback has panicked and the policy is to
-    /// end the engine.
+    /// Locks the service. A thread that has just released it cannot overtake those that wait: one
+    /// of them holds the turnstile. Returns `None` once a callback has panicked and the policy is
+    /// to end the engine.
     pub(super) fn lock(&self) -> Option<MutexGuard<'_, GuardedService>> {
         let _next = lock(&self.turnstile);
         self.service.lock().ok()

@@ -39,8 +39,8 @@ impl UdpThread {
         Self { worker, service_slot, number, batch_io, incoming, outgoing, limit }
     }
 
-    /// Serves until the engine drains, then sends the queued datagrams until the engine stops. If the
-    /// service is stopped, closes the socket.
+    /// Serves until the engine drains, then sends the queued datagrams until the engine stops. If
+    /// the service is stopped, closes the socket.
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.worker.shared);
         let Some(udp_binding) = shared.udp_bindings.get(self.number) else { return };
@@ -94,9 +94,9 @@ impl UdpThread {
         }
     }
 
-    /// Calls `on_datagram` for datagrams from number `next` on, under one lock of the service, until
-    /// the share is spent. Returns the number of the first one that is left; `None` once a callback
-    /// has panicked.
+    /// Calls `on_datagram` for datagrams from number `next` on, under one lock of the service,
+    /// until the share is spent. Returns the number of the first one that is left; `None` once a
+    /// callback has panicked.
     fn dispatch_share(&mut self, mut next: usize) -> Option<usize> {
         let service_slot = Arc::clone(&self.service_slot);
         let mut service = service_slot.lock()?;

@@ -96,9 +96,9 @@ pub(in crate::cli) fn end_by_signal(signal: i32) {
 }
 
 /// Lets signals write to the command pipes of an engine: the first SIGINT, SIGTERM or SIGHUP
-/// drains, and each SIGUSR1 gives the command `on_usr1`. No thread waits for them: a second thread, even an
-/// idle one, would slow down every system call of the reactor, because the kernel then locks the
-/// state that threads share.
+/// drains, and each SIGUSR1 gives the command `on_usr1`. No thread waits for them: a second thread,
+/// even an idle one, would slow down every system call of the reactor, because the kernel then
+/// locks the state that threads share.
 ///
 /// A second SIGINT or SIGTERM ends the process, see [`SecondSignal`]. SIGHUP does not count,
 /// neither as the first nor as the second: a terminal that is closed sends it twice, once by the

@@ -44,9 +44,9 @@ impl Chat {
         Self { hub: Hub::new(config, palette) }
     }
 
-    /// Returns the options of this service: its reply to a rejected connection, its own limit on the
-    /// connections of one address, and a limit on the datagrams of one source. The last is above
-    /// that of a member, `max_requests_per_second`; if that is zero, there is none.
+    /// Returns the options of this service: its reply to a rejected connection, its own limit on
+    /// the connections of one address, and a limit on the datagrams of one source. The last is
+    /// above that of a member, `max_requests_per_second`; if that is zero, there is none.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
         let options = ServiceOptions::new(name).rejection(dialect::rejection).limits_addresses();
         options.answers_per_second(self.hub.max_datagrams_per_second())

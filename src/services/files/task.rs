@@ -53,8 +53,8 @@ impl FilesTask {
         Self(Arc::new(Mutex::new(TaskKind::List(Box::new(ListingWalk::new(shared, directory))))))
     }
 
-    /// Returns the bytes that the next piece of work takes, if it reads at most `max` bytes. No piece
-    /// is under way.
+    /// Returns the bytes that the next piece of work takes, if it reads at most `max` bytes. No
+    /// piece is under way.
     pub(super) fn next_bytes(&self, max: usize) -> usize {
         match &*lock(&self.0) {
             TaskKind::Get(transfer) => transfer.next_bytes(max),

@@ -89,8 +89,8 @@ impl Ratio {
     }
 }
 
-/// Formats a ratio or a bound of its interval with enough digits to distinguish it from 1, because the
-/// verdict depends on it.
+/// Formats a ratio or a bound of its interval with enough digits to distinguish it from 1, because
+/// the verdict depends on it.
 fn bound_text(bound: f64) -> String {
     let short = figure::number(bound);
     if short != "1.00" || (bound - 1.0).abs() < f64::EPSILON {

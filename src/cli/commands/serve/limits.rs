@@ -23,8 +23,8 @@ pub(in crate::cli) struct LimitArgs {
     /// Maximum number of open connections of one address; 0: no limit [default: 256, and no limit
     /// for loopback]
     ///
-    /// An IPv6 address stands for its /64 network. A connection beyond it receives the reason and is
-    /// closed. The chat has its own limit, --max-per-address.
+    /// An IPv6 address stands for its /64 network. A connection beyond it receives the reason and
+    /// is closed. The chat has its own limit, --max-per-address.
     #[arg(long, value_name = "N")]
     max_connections_per_address: Option<usize>,
     /// Maximum payload of one frame
@@ -97,7 +97,8 @@ pub(in crate::cli) struct LimitArgs {
     /// Datagrams received from one socket in one turn of the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().datagram_budget, help_heading = ADVANCED)]
     datagram_budget: usize,
-    /// Time for which one connection, listener or socket is served in one turn of the loop; 0: no limit
+    /// Time for which one connection, listener or socket is served in one turn of the loop; 0: no
+    /// limit
     ///
     /// The rest of its work waits for the next turn, after that of the others.
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().turn_budget), help_heading = ADVANCED)]

@@ -2,8 +2,8 @@
 //!
 //! [`args`] is what was typed, [`plan`] checks the arguments together, [`bind`] binds the
 //! addresses, and [`run`] runs the engine. [`config`] makes the same plan from a file. [`services`]
-//! describes each service: its flags, its default addresses and how it is made. [`stats`] reports the
-//! counters.
+//! describes each service: its flags, its default addresses and how it is made. [`stats`] reports
+//! the counters.
 
 mod args;
 mod bind;

@@ -1,4 +1,5 @@
-//! A simulated peer: what it sends, how fast it reads, and the check of every byte that it receives.
+//! A simulated peer: what it sends, how fast it reads, and the check of every byte that it
+//! receives.
 
 use std::collections::VecDeque;
 use std::time::Instant;

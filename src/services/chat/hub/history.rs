@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::frame::Payload;
 
-/// Memory of a kept message beyond its bytes: its entry, for which the queue may have allocated two,
-/// the reference count of its bytes, and the allocator's share of two allocations.
+/// Memory of a kept message beyond its bytes: its entry, for which the queue may have allocated
+/// two, the reference count of its bytes, and the allocator's share of two allocations.
 const OVERHEAD_BYTES: usize = 2 * size_of::<Payload>() + 48;
 
 /// The last messages of a room, encoded as JSON. Their ids are consecutive, so only the last id is
