@@ -28,6 +28,7 @@ use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::time::Timestamp;
 use crate::service::{GuardedService, Peer};
+use crate::sync::mpsc::Sender;
 
 /// Reports the peer's end of stream while input is not polled for. Only Linux has it.
 #[cfg(target_os = "linux")]
@@ -45,6 +46,8 @@ pub(super) struct PendingConnection {
     pub(super) notifier: Option<Notifier>,
     /// True if the socket has the read timeout already.
     pub(super) has_read_timeout: bool,
+    /// Dropped when `on_open` has run.
+    pub(super) opening: Option<Sender<()>>,
 }
 
 /// The parts that a connection's thread needs for its start.
@@ -56,6 +59,7 @@ pub(super) struct ConnectionStart {
     socket: Arc<dyn ConnSocket>,
     peer: Peer,
     access: ConnectionAccess,
+    opening: Option<Sender<()>>,
 }
 
 /// The thread of one connection.
@@ -132,7 +136,7 @@ impl PendingConnection {
         service_slot: &Arc<ServiceSlot>,
         now: Timestamp,
     ) -> io::Result<ConnectionStart> {
-        let Self { socket, peer, framing, notifier, has_read_timeout } = self;
+        let Self { socket, peer, framing, notifier, has_read_timeout, opening } = self;
         let instance = service_slot.per_connection.as_ref();
         let instance =
             instance.map(|factory| GuardedService::instance(factory, shared.limits.panic, &service_slot.history));
@@ -156,18 +160,19 @@ impl PendingConnection {
             service: service_slot.id,
         });
         let own = OwnConnection { id, service_slot: Arc::clone(service_slot), shared_conn, has_seen_stop: false };
-        Ok(ConnectionStart { shared, thread_stats, own, instance, socket, peer, access })
+        Ok(ConnectionStart { shared, thread_stats, own, instance, socket, peer, access, opening })
     }
 }
 
 impl ConnectionStart {
     /// Runs the connection on this thread, from its open to its close.
-    fn run(self, wait_guard: WaitGuard) {
+    fn run(mut self, wait_guard: WaitGuard) {
         let (shared, thread_stats) = (Arc::clone(&self.shared), Arc::clone(&self.thread_stats));
         let (id, peer, service) = (self.own.id, self.peer, self.own.service_slot.id);
+        let opening = self.opening.take();
         let result = catch_unwind(AssertUnwindSafe(|| {
             let (mut thread, mut access) = self.into_thread();
-            thread.run(&mut access);
+            thread.run(&mut access, opening);
             thread.release_announced
         }));
         let release_announced = result.unwrap_or_else(|panic| {
@@ -212,8 +217,9 @@ impl ConnectionThread {
     /// locked during a wait. Before the wait this thread looks into the inbox, because senders that
     /// found the connection locked have left their output there.
     #[inline(never)]
-    fn run(&mut self, access: &mut ConnectionAccess) {
+    fn run(&mut self, access: &mut ConnectionAccess, opening: Option<Sender<()>>) {
         access.with(|conn| self.open(conn));
+        drop(opening);
         loop {
             match access.with(|conn| self.run_turn(conn)) {
                 TurnOutcome::Finish => break,

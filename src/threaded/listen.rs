@@ -190,6 +190,7 @@ impl AcceptThread {
             framing: self.framing,
             notifier: self.notifier.take(),
             has_read_timeout: self.listener.has_read_timeout(),
+            opening: None,
         };
         pending.start(&self.worker.shared, &self.service_slot, self.worker.context.clock.timestamp)
     }

@@ -53,6 +53,7 @@ use crate::frame::Framing;
 use crate::net::bind::bind_udp;
 use crate::net::{Endpoint, Notifier, SocketStream};
 use crate::service::{Peer, Service, ServiceId, ServiceOptions};
+use crate::sync::mpsc::{Receiver, channel};
 
 use connection_thread::PendingConnection;
 use control_thread::ControlThread;
@@ -212,8 +213,10 @@ impl Threaded {
         let mut control = ControlThread::new(Arc::clone(&shared), inbox, pipes);
         let result = catch_unwind(AssertUnwindSafe(|| {
             if control.begin() {
+                // A client comes when the consoles are open, so that they miss none of its messages.
+                let opening: Vec<_> = consoles.into_iter().map(|it| it.start(&shared)).collect::<io::Result<_>>()?;
+                opening.into_iter().flatten().for_each(|console| _ = console.recv());
                 start_engine_threads(&shared, listeners)?;
-                consoles.into_iter().try_for_each(|console| console.start(&shared))?;
             }
             control.run();
             Ok(())
@@ -281,9 +284,11 @@ struct PendingConsole {
 }
 
 impl PendingConsole {
-    /// Opens the console's connection and starts its two threads.
-    fn start(self, shared: &Arc<EngineShared>) -> io::Result<()> {
-        let Some(service_slot) = shared.service_slot(self.service) else { return Ok(()) };
+    /// Opens the console's connection and starts its two threads. The channel closes when `on_open`
+    /// has run.
+    fn start(self, shared: &Arc<EngineShared>) -> io::Result<Option<Receiver<()>>> {
+        let Some(service_slot) = shared.service_slot(self.service) else { return Ok(None) };
+        let (opening, is_open) = channel();
         let (near, far) = UnixStream::pair()?;
         let (input, output, far_clone) = (self.input, self.output, far.try_clone()?);
         let pending = PendingConnection {
@@ -292,6 +297,7 @@ impl PendingConsole {
             framing: self.framing,
             notifier: None,
             has_read_timeout: false,
+            opening: Some(opening),
         };
         shared.slots.add_console();
         pending
@@ -304,6 +310,7 @@ impl PendingConsole {
             drop(wait_guard);
         };
         shared.system.spawn("console-out".to_owned(), Box::new(copy_output))?;
-        shared.system.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))
+        shared.system.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))?;
+        Ok(Some(is_open))
     }
 }

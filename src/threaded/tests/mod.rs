@@ -128,6 +128,7 @@ impl Rig {
             framing: FRAMING,
             notifier: None,
             has_read_timeout: false,
+            opening: None,
         };
         let slot = Arc::clone(&self.shared.services[0]);
         let start = pending.register(&self.shared, &slot, self.shared.clock().timestamp).unwrap();

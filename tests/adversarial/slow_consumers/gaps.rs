@@ -24,13 +24,13 @@ conformance! {
 }
 
 const ROOMS: [&str; 3] = ["lobby", "one", "two"];
-const READERS: u64 = 5;
+const READERS: u64 = 3;
 /// Much smaller, and the kernel would let through a few KiB in 200 ms only.
 const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
-const MIN_BURSTS: u64 = 40;
+const MIN_BURSTS: u64 = 20;
 const MAX_BURSTS: u64 = 20_000;
 /// Ranges that the readers receive before the attack ends.
-const MIN_RANGES: usize = 8;
+const MIN_RANGES: usize = 4;
 /// Bursts for which a reader may pause: more than its socket takes.
 const MAX_PAUSE: u64 = 60;
 
