@@ -140,9 +140,11 @@ impl SecondSignal {
         received.set_nonblocking(true)?;
         let (ends_process, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         for number in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&ends_process))?;
             flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)?;
+            // Before the look at the flag: two signals may be handled on two threads at once, and
+            // one that finds the flag unset has to be counted when the flag is set.
             pipe::register(number, writer.try_clone()?)?;
+            flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&ends_process))?;
         }
         Ok(Self { ends_process, signal, received })
     }
