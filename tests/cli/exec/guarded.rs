@@ -34,7 +34,8 @@ fn second_signal_leaves_no_command() {
         for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
             server.signal(signal);
         }
-        assert!(!server.wait().success(), "{engine}");
+        // The drain stops the command and may end before another thread handles the second signal.
+        assert!([Some(0), Some(130), Some(143)].contains(&server.wait().code()), "{engine}");
         held.expect_end();
     }
 }
